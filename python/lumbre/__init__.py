@@ -1,0 +1,76 @@
+"""Lumbre: Keras 3's way of training neural networks, made for the CPU.
+
+Kernels know numbers and nothing else. The runtime owns memory and the one door through which every
+kernel is called, so it can also write the calls down and play them back. Python says what a model is.
+"""
+
+try:
+    from lumbre import _core  # noqa: F401
+except ImportError as e:  # pragma: no cover - depends on the installation
+    raise ImportError(
+        f"lumbre's native module cannot be loaded ({e}): reinstall with `pip install --force-reinstall lumbre`, "
+        "or build it from a checkout with `pip install .` (needs Rust from https://rustup.rs)"
+    ) from e
+
+from lumbre import autograd, ops, tensor
+from lumbre.autograd import Tensor, grad, no_grad
+from lumbre.capture import capture
+from lumbre.tensor import Variable
+
+from lumbre import (  # isort: skip
+    activations,
+    callbacks,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    keras_alias,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    random,
+    regularizers,
+    tree,
+    utils,
+)
+from lumbre.layers import Input, Layer
+from lumbre.models import Model, Sequential
+from lumbre.threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+keras_alias.install()
+
+__all__ = [
+    "Input",
+    "Layer",
+    "Model",
+    "Sequential",
+    "Tensor",
+    "Variable",
+    "activations",
+    "autograd",
+    "callbacks",
+    "capture",
+    "config",
+    "constraints",
+    "datasets",
+    "get_num_threads",
+    "grad",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "no_grad",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "set_num_threads",
+    "tensor",
+    "tree",
+    "utils",
+]

@@ -1,0 +1,423 @@
+"""The tape: tensors, the door to the kernels, and the chain rule.
+
+A `Tensor` is an array and, where a gradient may be wanted, the `Node` that made it. A node keeps
+the inputs of one op and one backward rule per input. `backward` walks the nodes from a loss to the
+leaves and calls the rules; adding up the contributions that reach the same tensor, and undoing a
+broadcast, happen here and nowhere else. Rules are made of ops, so they can be differentiated again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lumbre import _core
+
+Rule = Callable[["Tensor", "Tensor"], "Tensor"]
+
+
+class _Mode(threading.local):
+    grad = True
+
+
+_mode = _Mode()
+
+
+class Node:
+    """One op on the tape: its inputs and, for each, the rule `(g, y) -> gradient of the input`.
+
+    `pre(g, y)` turns the output's gradient into what all rules share (an activation's derivative,
+    say); the rules then receive its result instead of `g`. A rule that is `None` stops gradients.
+    """
+
+    __slots__ = ("inputs", "name", "pre", "rules")
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[Tensor, ...],
+        rules: tuple[Rule | None, ...],
+        pre: Rule | None,
+    ) -> None:
+        self.name = name
+        self.inputs = inputs
+        self.rules = rules
+        self.pre = pre
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    NumPy sees it without a copy (`np.asarray(t)`, read-only), and so does every library that speaks
+    DLPack. Operators and methods are attached in `lumbre.tensor`.
+
+    Example:
+        >>> import lumbre
+        >>> x = lumbre.Tensor([1.0, 2.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad.numpy()
+        array([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_a", "_mask", "_node", "_origin", "_requires", "_var", "grad")
+
+    __array_priority__ = 100  # NumPy's operators defer to ours
+
+    def __init__(self, value: Any, dtype: str | None = None, requires_grad: bool = False) -> None:
+        self._a: _core.Array = to_array(value, dtype)
+        self._node: Node | None = None
+        self._var: Any = None  # the Variable whose value this is
+        self._origin: Any = None  # ("softmax", logits): what a cross-entropy may work from
+        self._mask: Any = None  # the mask that travels with a layer's output
+        self._requires = requires_grad
+        self.grad: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._a.shape
+
+    @property
+    def dtype(self) -> str:
+        return self._a.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self._a.shape)
+
+    @property
+    def size(self) -> int:
+        return self._a.size
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires or self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.dtype not in FLOATS:
+            raise TypeError(f"only floating-point tensors have gradients, this one is {self.dtype}")
+        self._requires = bool(value)
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the values as a NumPy array."""
+        return np.array(values(self._a))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        view = values(self._a)
+        if dtype is not None and np.dtype(dtype) != view.dtype:
+            return view.astype(dtype)
+        return view.copy() if copy else view
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._a.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._a.__dlpack_device__()
+
+    def item(self) -> float | int | bool:
+        """The only value of a tensor of size 1, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item() needs a tensor with one value, this one has shape {self.shape}")
+        return values(self._a).item()
+
+    def detach(self) -> Tensor:
+        """The same values, cut off from the tape."""
+        return wrap(self._a)
+
+    def backward(self, gradient: Any = None, create_graph: bool = False) -> None:
+        """Adds the gradient of this tensor to `.grad` of every leaf that it depends on.
+
+        Args:
+            gradient: The gradient of some final value with respect to this tensor, of the same
+                shape; 1 by default, for which this tensor must have one value.
+            create_graph: Whether the gradients can be differentiated in turn. Otherwise the tape
+                is freed.
+        """
+        for leaf, g in backward(self, gradient, create_graph).values():
+            owner = leaf._var if leaf._var is not None else leaf
+            owner.grad = g if owner.grad is None else owner.grad + g
+
+
+def values(array: _core.Array) -> np.ndarray:
+    """The array's memory as a read-only NumPy array; bfloat16, which NumPy lacks, as float32."""
+    if array.dtype == "bfloat16":
+        array = _core.call("cast", [array], dtype="float32")[0]
+    return np.asarray(array)
+
+
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+def to_array(value: Any, dtype: str | None = None) -> _core.Array:
+    """An `_core.Array` of the value: Python floats and lists of them become float32, as in Keras."""
+    if isinstance(value, Tensor):
+        array = value._a
+        return array if dtype in (None, array.dtype) else _core.call("cast", [array], dtype=dtype)[0]
+    if not isinstance(value, (np.ndarray, np.generic, bool, int, float, list, tuple)):
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return _core.from_dlpack(value)
+        value = np.asarray(value)
+    array, target = _native(value, dtype)
+    made = _core.from_numpy(array)
+    return made if target == made.dtype else _core.call("cast", [made], dtype=target)[0]
+
+
+def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
+    """The value as a dense array in machine byte order, and the dtype that it is to be stored as."""
+    weak = not isinstance(value, (np.ndarray, np.generic))  # Python numbers have no width
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"a tensor holds booleans, integers or floating-point numbers, got an array of dtype "
+            f"{array.dtype}; convert it first, for example with np.asarray(x, dtype='float32')"
+        )
+    if weak and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    elif weak and array.dtype == np.int64 and dtype is None:
+        small = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
+        array = array.astype(np.int32) if small else array
+    target = dtype or array.dtype.name
+    if target != "bfloat16" and target != array.dtype.name:
+        array = array.astype(target)
+    elif target == "bfloat16":
+        array = array.astype(np.float32)
+    # `ascontiguousarray` would turn a scalar into a vector.
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return (array if array.flags.c_contiguous else array.copy(order="C")), target
+
+
+def wrap(array: _core.Array) -> Tensor:
+    """A tensor around an array, with no history."""
+    t = Tensor.__new__(Tensor)
+    t._a = array
+    t._node = t._var = t._origin = t._mask = t.grad = None
+    t._requires = False
+    return t
+
+
+class SymbolicOperand(Exception):  # noqa: N818 - a signal, not an error
+    """An op met a symbolic tensor: `op` builds a graph node instead of computing."""
+
+
+def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """The value as a tensor: tensors as they are, a Variable's present value, arrays and numbers.
+
+    Args:
+        value: Tensor, Variable, array-like or number.
+        dtype: The dtype to convert to; by default the value's own, float32 for Python floats.
+    """
+    if isinstance(value, Tensor):
+        t = value
+    elif hasattr(value, "__lumbre_tensor__"):
+        t = value.__lumbre_tensor__()
+    elif hasattr(value, "_keras_history"):
+        raise SymbolicOperand
+    else:
+        return Tensor(value, dtype)
+    if dtype is not None and t.dtype != dtype:
+        from lumbre.ops import cast  # the op records how to cast a gradient back
+
+        return cast(t, dtype)
+    return t
+
+
+def kernel(name: str, *ins: Tensor, inout: Sequence[Any] = (), **attrs: Any) -> Any:
+    """Calls one Rust row through the door and wraps what it returns: no checks, no gradient.
+
+    Args:
+        name: The row's name.
+        ins: Operands that are read.
+        inout: Cells (of Variables) that the kernel updates in place.
+        attrs: The row's attributes.
+
+    Returns:
+        The output, a tuple where the row has several, None where it has none.
+    """
+    outs = _core.call(name, [t._a for t in ins], list(inout), **attrs)
+    if len(outs) == 1:
+        return wrap(outs[0])
+    return tuple(map(wrap, outs)) if outs else None
+
+
+def record(
+    out: Tensor,
+    inputs: tuple[Tensor, ...],
+    rules: tuple[Rule | None, ...],
+    pre: Rule | None = None,
+    name: str = "",
+) -> Tensor:
+    """Puts an op on the tape, if any of its inputs wants a gradient. Returns `out`.
+
+    A rule must not capture `out`: it receives it as `y`, so that the tape holds no cycles.
+    """
+    if _mode.grad and any(t._requires or t._node is not None for t in inputs):
+        out._node = Node(name, inputs, rules, pre)
+    return out
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it, nothing is put on the tape."""
+    previous, _mode.grad = _mode.grad, False
+    try:
+        yield
+    finally:
+        _mode.grad = previous
+
+
+def grad_enabled() -> bool:
+    return _mode.grad
+
+
+@contextlib.contextmanager
+def dry() -> Iterator[None]:
+    """Within it, ops infer shapes and compute nothing; reading a value raises ValueError."""
+    previous = _core.set_dry(True)
+    try:
+        yield
+    finally:
+        _core.set_dry(previous)
+
+
+def dry_tensor(shape: Sequence[int], dtype: str = "float32") -> Tensor:
+    """A tensor with a shape and no values."""
+    return wrap(_core.dry(tuple(shape), dtype))
+
+
+def backward(
+    root: Tensor, gradient: Any = None, create_graph: bool = False
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """The chain rule from `root` down to the leaves.
+
+    Returns:
+        For each leaf that wants a gradient, by its key (see `leaf_key`), the leaf and its gradient.
+    """
+    if root._node is None and not root._requires:
+        raise ValueError(
+            "backward() on a tensor that depends on nothing with a gradient: compute it from "
+            "trainable Variables or from tensors with requires_grad=True, outside no_grad()"
+        )
+    if gradient is None:
+        if root.size != 1:
+            raise ValueError(f"backward() needs a scalar or a gradient, the shape is {root.shape}")
+        gradient = np.ones(root.shape, "float32" if root.dtype == "float32" else "float64")
+    g = as_tensor(gradient, root.dtype)
+    if g.shape != root.shape:
+        raise ValueError(f"the gradient has shape {g.shape}, the tensor {root.shape}")
+
+    pending: dict[int, Tensor] = {id(root): g}
+    leaves: dict[int, tuple[Tensor, Tensor]] = {}
+    with contextlib.nullcontext() if create_graph else no_grad():
+        for t in _newest_first(root):
+            g = pending.pop(id(t), None)  # type: ignore[arg-type]
+            if g is None:
+                continue
+            node = t._node
+            if node is None or t._requires:
+                key = leaf_key(t)
+                leaves[key] = (t, leaves[key][1] + g if key in leaves else g)
+            if node is None:
+                continue
+            if node.pre is not None:
+                g = node.pre(g, t)
+            for source, rule in zip(node.inputs, node.rules, strict=True):
+                if rule is None or not (source._requires or source._node is not None):
+                    continue
+                d = _unbroadcast(rule(g, t), source.shape)
+                seen = pending.get(id(source))
+                pending[id(source)] = d if seen is None else seen + d
+            if not create_graph:
+                t._node = None
+    return leaves
+
+
+def leaf_key(t: Any) -> int:
+    """What makes two reads of the same Variable one leaf."""
+    return id(t if getattr(t, "_var", None) is None else t._var)
+
+
+def _newest_first(root: Tensor) -> list[Tensor]:
+    """The tensors under `root`, each before all of its inputs (an iterative depth-first walk)."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(root, False)]
+    while stack:
+        t, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(t)
+        elif id(t) not in seen:
+            seen.add(id(t))
+            stack.append((t, True))
+            if t._node is not None:
+                stack.extend((s, False) for s in t._node.inputs if s._requires or s._node is not None)
+    order.reverse()
+    return order
+
+
+def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sums a gradient over the axes along which its input had been repeated."""
+    if g.shape == shape:
+        return g
+    from lumbre.ops import reshape
+    from lumbre.ops import sum as sum_
+
+    lead = len(g.shape) - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1
+    )
+    return reshape(sum_(g, axis=axes), shape)
+
+
+def grad(
+    f_or_loss: Any, wrt: Any, gradient: Any = None, create_graph: bool = False
+) -> Any:
+    """The gradient of a scalar with respect to tensors or Variables.
+
+    Args:
+        f_or_loss: A tensor, or a function that is called with the members of `wrt` and returns one.
+        wrt: A tensor or Variable, or a list or tuple of them. With a function, arrays and numbers
+            too.
+        gradient: Where the loss is not a scalar, the gradient of the final value by it.
+        create_graph: Whether the result can be differentiated again.
+
+    Returns:
+        A gradient in the place of each member of `wrt`; None for one that the loss does not
+        depend on.
+
+    Raises:
+        ValueError: The loss depends on nothing that has a gradient, or is not a scalar.
+
+    Example:
+        >>> import lumbre
+        >>> f = lambda x: x * x * x
+        >>> lumbre.grad(lambda x: lumbre.grad(f, x, create_graph=True), 2.0).item()
+        12.0
+    """
+    single = not isinstance(wrt, (list, tuple))
+    targets = [wrt] if single else list(wrt)
+    if callable(f_or_loss) and not isinstance(f_or_loss, Tensor):
+        targets = [t if hasattr(t, "__lumbre_tensor__") else _leaf(t) for t in targets]
+        f_or_loss = f_or_loss(*targets)
+    wanted = [t for t in targets if isinstance(t, Tensor) and not t._requires]
+    for t in wanted:
+        t._requires = True
+    try:
+        leaves = backward(as_tensor(f_or_loss), gradient, create_graph)
+    finally:
+        for t in wanted:
+            t._requires = False
+    found = [leaves[leaf_key(t)][1] if leaf_key(t) in leaves else None for t in targets]
+    return found[0] if single else found
+
+
+def _leaf(value: Any) -> Tensor:
+    """The value as a tensor that wants a gradient; one that is on the tape stays on it."""
+    t = as_tensor(value)
+    if not t.requires_grad:
+        t = wrap(t._a)
+        t._requires = True
+    return t

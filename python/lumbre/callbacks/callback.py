@@ -1,0 +1,122 @@
+"""The base of callbacks: sixteen hooks that do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Logs = dict[str, Any]
+_Hook = TypeVar("_Hook", bound=Callable[..., None])
+
+
+def _default(hook: _Hook) -> _Hook:
+    """Marks a hook that does nothing: training runs many batches at once unless one is overridden."""
+    hook._default_hook = True  # type: ignore[attr-defined]
+    return hook
+
+
+def is_default(hook: Any) -> bool:
+    """Whether a hook is the one of the base class, which does nothing."""
+    return bool(getattr(hook, "_default_hook", False))
+
+
+class Callback:
+    """Code that runs at the events of training: subclass it and override hooks.
+
+    Every hook receives `logs`, a dict of Python floats sorted by name: the values of the metrics so
+    far in the epoch, and at an epoch's end also those of the validation, named `val_...`. What a
+    hook adds to the logs at an epoch's end is seen by later callbacks, the history and the progress
+    bar. Hooks per batch cost time: where none is overridden, many batches run in one call.
+
+    Attributes:
+        model: The model that is being trained, evaluated or used for prediction.
+        params: `{"verbose": ..., "epochs": ..., "steps": ...}`.
+
+    Source: `keras.callbacks.Callback`.
+
+    Example:
+        >>> import lumbre
+        >>> class StopBelow(lumbre.callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         if logs["loss"] < 0.01:
+        ...             self.model.stop_training = True
+    """
+
+    params: dict[str, Any] | None = None
+    _model: Any = None
+
+    @property
+    def model(self) -> Any:
+        return self._model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        self._model = model
+
+    @_default
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name for `on_train_batch_begin`."""
+
+    @_default
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name for `on_train_batch_end`."""
+
+    @_default
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch of training; epochs count from 0."""
+
+    @_default
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch of training and its validation."""
+
+    @_default
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of training; batches count from 0 in every epoch."""
+        self.on_batch_begin(batch, logs)
+
+    @_default
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of training."""
+        self.on_batch_end(batch, logs)
+
+    @_default
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of `evaluate`, or of the validation in `fit`."""
+
+    @_default
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of `evaluate`, or of the validation in `fit`."""
+
+    @_default
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of `predict`."""
+
+    @_default
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of `predict`; `logs` is `{"outputs": predictions of the batch}`."""
+
+    @_default
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    @_default
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch; `logs` are those of its end. Not called after an exception."""
+
+    @_default
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before `evaluate`, or the validation in `fit`."""
+
+    @_default
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After `evaluate`, or the validation in `fit`."""
+
+    @_default
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before `predict`."""
+
+    @_default
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After `predict`."""

@@ -1,0 +1,209 @@
+"""Recording a step's kernel calls and playing them back.
+
+A function that runs the same kernels on the same state each time can be replayed without Python.
+`Captured` finds out whether a step is such a function: it runs it eagerly and records the calls,
+twice, and compares. From then on the recorded program is played back, for many batches in one
+native call. What Python code does beside calling kernels happens in the recorded runs only.
+
+Guards: the shapes and dtypes of the arguments (each gets a program of its own), and a counter that
+goes up whenever an attribute of a layer, loss, metric, optimizer or model gets another object
+(`Tracked`). A step that reads values in Python, or does not repeat itself, stays eager.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lumbre import _core
+from lumbre.autograd import Tensor, as_tensor, wrap
+
+MAX_PROGRAMS = 8
+"""Programs kept per step: shapes beyond it push out the least recently used one."""
+
+_changes = 0
+
+
+def changes() -> int:
+    """How often an attribute that a recorded step may depend on has changed, in this process."""
+    return _changes
+
+
+class Tracked:
+    """Base of the objects that a step depends on: a changed attribute ends the validity of programs.
+
+    Assigning the object that is already there changes nothing, nor does assigning a name listed in
+    `_untracked` (what the training loop keeps for itself).
+    """
+
+    _untracked: frozenset[str] = frozenset()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._untracked and self.__dict__.get(name, _changes) is not value:
+            touch()
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        touch()
+        object.__delattr__(self, name)
+
+
+def touch() -> None:
+    """Makes all recorded steps record anew."""
+    global _changes
+    _changes += 1
+
+
+def note(reason: str) -> None:
+    """Says that the step being recorded cannot be replayed, if one is."""
+    _core.record_break(reason)
+
+
+class Entry:
+    """What is known about a step for one signature of its arguments."""
+
+    __slots__ = ("changes", "first", "outputs", "program", "reason")
+
+    def __init__(self) -> None:
+        self.reset(-1)
+
+    def reset(self, changes: int) -> None:
+        self.changes = changes
+        self.first: _core.Recording | None = None
+        self.program: _core.Program | None = None
+        self.outputs: Any = None
+        self.reason: str | None = None
+
+
+class Captured:
+    """A step with its programs.
+
+    Args:
+        step: Called with tensors, positionally; returns a structure (None, tensor, list, tuple or
+            dict, nested) of tensors.
+        on_eager: Called once with the reason when the step turns out to need Python every time.
+    """
+
+    def __init__(self, step: Callable[..., Any], on_eager: Callable[[str], None] | None = None) -> None:
+        self.step = step
+        self.on_eager = on_eager
+        self._entries: OrderedDict[Any, Entry] = OrderedDict()
+        self._told = False
+
+    def entry(self, signature: Any) -> Entry:
+        """The entry of a signature, forgotten if anything changed since it was recorded."""
+        entry = self._entries.get(signature)
+        if entry is None:
+            entry = self._entries[signature] = Entry()
+            if len(self._entries) > MAX_PROGRAMS:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(signature)
+        stale = entry.program is not None and entry.program.is_stale
+        if entry.changes != _changes or stale:
+            entry.reset(_changes)
+        return entry
+
+    def run(self, entry: Entry, arguments: Sequence[Tensor]) -> Any:
+        """One eager step, recorded where that may lead to a program."""
+        if entry.reason is not None:
+            return self.step(*arguments)
+        before = _changes
+        result, recording, outputs = self._record(arguments)
+        if entry.first is None:
+            # Building layers and creating optimizer slots are changes that the first step may make.
+            entry.changes = _changes
+            entry.first = recording
+        elif _changes != before:
+            entry.reset(_changes)
+            entry.first = recording
+        else:
+            self._decide(entry, recording, outputs)
+        if recording.broken is not None:
+            self._stay_eager(entry, recording.broken)
+        return result
+
+    def _record(self, arguments: Sequence[Tensor]) -> tuple[Any, _core.Recording, Any]:
+        _core.record_start()
+        outputs: list[_core.Array] = []
+        try:
+            for argument in arguments:
+                _core.record_input(argument._a)
+            result = self.step(*arguments)
+            structure = _flatten(result, outputs)
+        finally:
+            recording = _core.record_stop(outputs)
+        return result, recording, structure
+
+    def _decide(self, entry: Entry, recording: _core.Recording, outputs: Any) -> None:
+        assert entry.first is not None
+        reason = recording.broken or entry.first.disagreement(recording)
+        if reason is None:
+            entry.program = recording.plan()
+            entry.outputs = outputs
+            entry.first = None
+        else:
+            self._stay_eager(entry, reason)
+
+    def _stay_eager(self, entry: Entry, reason: str) -> None:
+        entry.reason, entry.first = reason, None
+        if not self._told and self.on_eager is not None:
+            self._told = True
+            self.on_eager(reason)
+
+
+def _flatten(value: Any, into: list[_core.Array]) -> Any:
+    """The structure of a step's result, with a number in the place of each tensor."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {k: _flatten(v, into) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_flatten(v, into) for v in value)
+    into.append(as_tensor(value)._a)
+    return len(into) - 1
+
+
+def unflatten(structure: Any, arrays: Sequence[Any]) -> Any:
+    """The structure with the arrays in the places of their numbers."""
+    if structure is None:
+        return None
+    if isinstance(structure, dict):
+        return {k: unflatten(v, arrays) for k, v in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(unflatten(v, arrays) for v in structure)
+    return arrays[structure]
+
+
+def capture(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that records `fn`'s kernel calls on its first two calls and then replays them.
+
+    `fn` takes tensors (or arrays) and returns tensors in lists, tuples or dicts, or None. It must do
+    the same work at each call; what it changes must be Variables. Where it reads a value in Python
+    (`float(loss)`, say), it runs as it is, every time.
+
+    Example:
+        >>> import lumbre
+        >>> w = lumbre.Variable(1.0)
+        >>> @lumbre.capture
+        ... def step(x):
+        ...     w.assign_add(x)
+        ...     return w * 2.0
+        >>> [step(1.0).item() for _ in range(4)]
+        [4.0, 6.0, 8.0, 10.0]
+    """
+    captured = Captured(fn)
+
+    def call(*args: Any) -> Any:
+        tensors = [as_tensor(a) for a in args]
+        entry = captured.entry(tuple((t.shape, t.dtype) for t in tensors))
+        if entry.program is None:
+            return captured.run(entry, tensors)
+        arrays = [t._a if t._a.is_dense else t._a.reshape(t.shape) for t in tensors]
+        _, _, outputs = entry.program.replay(arrays, keep_outputs=True)
+        results = [wrap(a.reshape(a.shape[1:])) for a in outputs]
+        return unflatten(entry.outputs, results)
+
+    call.__name__ = getattr(fn, "__name__", "captured")
+    call.__doc__ = fn.__doc__
+    return call

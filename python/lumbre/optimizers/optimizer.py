@@ -1,0 +1,492 @@
+"""The base of all optimizers: everything but the rule by which one parameter follows its gradient."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lumbre import initializers, ops
+from lumbre.autograd import Tensor, as_tensor, no_grad
+from lumbre.capture import Tracked
+from lumbre.config import floatx
+from lumbre.lookup import auto_name
+from lumbre.optimizers import clipping, schedules
+from lumbre.tensor import Variable
+
+
+class Optimizer(Tracked):
+    """A rule for following gradients.
+
+    A subclass defines `build(variables)`, which creates its slots, and `update_step(gradient,
+    variable, learning_rate)`, which assigns to the variable. One that can update all parameters in a
+    single kernel call defines `update_all` beside it.
+
+    A step is: scale back, clip, decay weights, update, average, apply constraints, count.
+
+    Args:
+        learning_rate: A float, a `LearningRateSchedule`, or a function without arguments.
+        weight_decay: The share, times the learning rate, by which weights shrink before each update.
+        clipnorm: Each gradient is shortened to this norm.
+        clipvalue: Each element of a gradient is cut to this magnitude.
+        global_clipnorm: All gradients together are shortened to this norm.
+        use_ema: Whether to keep an exponential moving average of the parameters, which replaces
+            them at the end of `fit`.
+        ema_momentum: What the average keeps of itself at each step.
+        ema_overwrite_frequency: After every so many steps the average replaces the parameters.
+        loss_scale_factor: What the loss is multiplied by (`scale_loss`) and gradients divided by.
+        gradient_accumulation_steps: How many steps' gradients are averaged into one update.
+        name: A name.
+
+    Raises:
+        ValueError: An argument is unknown or out of its range.
+        TypeError: A float is set as learning rate in the place of a schedule.
+
+    Example:
+        >>> import lumbre
+        >>> class SignDescent(lumbre.optimizers.Optimizer):
+        ...     def update_step(self, gradient, variable, learning_rate):
+        ...         variable.assign_sub(lumbre.ops.sign(gradient) * learning_rate)
+        >>> w = lumbre.Variable([1.0, 2.0])
+        >>> SignDescent(learning_rate=0.5).apply([lumbre.Tensor([3.0, -0.1])], [w])
+        >>> w.numpy()
+        array([0.5, 2.5], dtype=float32)
+    """
+
+    # Assigning these only writes to a Variable, or sets something that Tracked sees by itself.
+    _untracked = frozenset({"learning_rate", "iterations"})
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.pop("decay", None) is not None:
+            warnings.warn("Argument `decay` is no longer supported and will be ignored.", stacklevel=3)
+        if kwargs:
+            raise ValueError(f"Argument(s) not recognized: {kwargs}")
+        self.name = name or auto_name(type(self).__name__)
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._check_options()
+        self.built = False
+        self._variables: list[Variable] = []
+        self._trainable_variables: list[Variable] = []
+        self._index: dict[int, int] = {}
+        self._averages: list[Variable] = []
+        self._accumulators: list[Variable] = []
+        self._no_decay: list[re.Pattern[str]] = []
+        self._no_decay_ids: set[int] = set()
+        self._iterations = self._own(Variable(0, dtype="int64", trainable=False, name="iteration"))
+        self._learning_rate: Any = self._rate(learning_rate)
+
+    def _check_options(self) -> None:
+        clips = (self.clipnorm, self.clipvalue, self.global_clipnorm)
+        if sum(c is not None for c in clips) > 1:
+            raise ValueError(
+                "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: "
+                f"clipnorm={self.clipnorm}, clipvalue={self.clipvalue}, "
+                f"global_clipnorm={self.global_clipnorm}"
+            )
+        if self.use_ema and not 0 <= self.ema_momentum <= 1:
+            raise ValueError(
+                f"`ema_momentum` must be in the range [0, 1]. Received: ema_momentum={self.ema_momentum}"
+            )
+        every = self.ema_overwrite_frequency
+        if self.use_ema and every is not None and (not isinstance(every, int) or every < 1):
+            raise ValueError(
+                "`ema_overwrite_frequency` must be an integer >= 1 or None. "
+                f"Received: ema_overwrite_frequency={every}"
+            )
+        steps = self.gradient_accumulation_steps
+        if steps is not None and (not isinstance(steps, int) or steps < 2):
+            raise ValueError(
+                "`gradient_accumulation_steps` must be an integer >= 2. "
+                f"Received: gradient_accumulation_steps={steps}"
+            )
+
+    def _rate(self, learning_rate: Any) -> Any:
+        """The learning rate as it is kept: a schedule, a function, or a Variable."""
+        if callable(learning_rate) and not isinstance(learning_rate, (Tensor, Variable)):
+            return learning_rate
+        if not isinstance(learning_rate, float):
+            raise ValueError(
+                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, or a "
+                "callable (that takes in the current iteration value and returns the corresponding "
+                f"learning rate value). Received instead: learning_rate={learning_rate}"
+            )
+        return self._own(Variable(learning_rate, dtype=floatx(), trainable=False, name="learning_rate"))
+
+    def _own(self, variable: Variable) -> Variable:
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    # ------------------------------------------------------------------------------ state
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The iteration count, the learning rate unless it is a schedule, and the slots."""
+        return list(self._variables)
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates were made."""
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The present learning rate: a Variable, or what the schedule or function gives."""
+        if isinstance(self._learning_rate, schedules.LearningRateSchedule):
+            return self._learning_rate(self._iterations.value)
+        return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, schedules.LearningRateSchedule) or (
+            callable(value) and not isinstance(value, (Tensor, Variable))
+        ):
+            if isinstance(self._learning_rate, Variable):
+                self._variables = [v for v in self._variables if v is not self._learning_rate]
+            self._learning_rate = value
+        elif isinstance(self._learning_rate, schedules.LearningRateSchedule):
+            raise TypeError(
+                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` "
+                "constructor argument, hence its learning rate is not settable. If you need the "
+                "learning rate to be settable, you should instantiate the optimizer with a float "
+                "`learning_rate` argument."
+            )
+        elif isinstance(self._learning_rate, Variable):
+            self._learning_rate.assign(value)
+        else:
+            raise TypeError(
+                "the learning rate of this optimizer is a function, which a number cannot replace: "
+                "create the optimizer with a float `learning_rate`"
+            )
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Creates the slots of these variables, which are then the ones that can be updated."""
+        self._trainable_variables = list(variables)
+        self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
+        if self.use_ema:
+            self._averages = self.add_optimizer_variables(self._trainable_variables, "average")
+        if self.gradient_accumulation_steps:
+            self._accumulators = self.add_optimizer_variables(
+                self._trainable_variables, "gradient_accumulator"
+            )
+        self.built = True
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A new Variable of the optimizer's state."""
+        start = initializers.get(initializer)
+        return self._own(Variable(start, shape=tuple(shape), dtype=dtype, trainable=False, name=name))
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
+        """A slot: a new Variable of the shape and dtype of a parameter."""
+        reference = reference_variable.path.replace("/", "_")
+        return self.add_variable(
+            reference_variable.shape,
+            initializer,
+            dtype=reference_variable.dtype,
+            name=f"{reference}_{name or 'slot'}",
+        )
+
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Variable], name: str | Sequence[str], initializer: Any = "zeros"
+    ) -> Any:
+        """A slot for each parameter, as a list; with several names, a list of each kind of slot."""
+        names = [name] if isinstance(name, str) else list(name)
+        starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
+        slots: list[list[Variable]] = [[] for _ in names]
+        for v in trainable_variables:
+            for kind, n, start in zip(slots, names, starts, strict=True):
+                kind.append(self.add_variable_from_reference(v, n, start))
+        return slots[0] if isinstance(name, str) else slots
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        return self._index[id(variable)]
+
+    # ------------------------------------------------------------------------------- step
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
+        """One step from pairs of gradient and variable. Returns the number of updates so far."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self.iterations
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+        """One step.
+
+        Args:
+            grads: A gradient per variable; None where there is none, which leaves that one out.
+            trainable_variables: The variables, by default those that the optimizer was built with.
+
+        Raises:
+            ValueError: There is no gradient at all, or a variable is not one of those that the
+                optimizer was built with.
+        """
+        gradients = list(grads)
+        if not gradients:
+            return
+        variables = self._check_variables(gradients, trainable_variables)
+        gradients, variables = _drop_missing(gradients, variables)
+        with no_grad():
+            tensors = [as_tensor(g, v.dtype) for g, v in zip(gradients, variables, strict=True)]
+            _check_shapes(tensors, variables)
+            if self.loss_scale_factor:
+                tensors = [ops.divide(g, self.loss_scale_factor) for g in tensors]
+            if self.gradient_accumulation_steps:
+                self._accumulate(tensors, variables, self.gradient_accumulation_steps)
+            else:
+                self._update(tensors, variables)
+            if self.use_ema:
+                self._average()
+            for v in variables:
+                if v.constraint is not None:
+                    v.assign(v.constraint(v.value))
+            ops.increment(self._iterations)
+
+    def _check_variables(self, grads: list[Any], given: Iterable[Variable] | None) -> list[Variable]:
+        if given is None:
+            if not self.built:
+                raise ValueError(
+                    "When passing `grads` without `variables`, the optimizer must already be built on a "
+                    "list of variables. Call `optimizer.build(trainable_variables)` first."
+                )
+            variables = self._trainable_variables
+        else:
+            variables = list(given)
+            if not self.built:
+                self.build(variables)
+        for v in variables:
+            if id(v) not in self._index:
+                raise ValueError(
+                    f"Unknown variable: {v}. This optimizer can only be called for the variables it was "
+                    "originally built with. When working with a new set of variables, you should "
+                    "recreate a new optimizer instance."
+                )
+        if len(grads) != len(variables):
+            raise ValueError(
+                "When passing `grads` as a list of gradient tensors, the gradients must match "
+                f"`optimizer.variables` one-to-on. Received a list of {len(grads)} gradients, but the "
+                f"optimizer is tracking {len(variables)} trainable variables."
+            )
+        return variables
+
+    def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
+        grads = self._clip(grads)
+        rate = self.learning_rate
+        rate = rate if isinstance(rate, (Tensor, Variable)) else as_tensor(float(rate), "float32")
+        self._decay(variables, rate)
+        # A subclass that redefines `update_step` below a class with `update_all` means the former.
+        owner = next(c for c in type(self).__mro__ if "update_step" in vars(c))
+        update = type(self).update_all if "update_all" in vars(owner) else Optimizer.update_all
+        update(self, grads, variables, rate)
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
+        """Updates one variable, and its slots, by assigning to them."""
+        raise NotImplementedError(f"{type(self).__name__} must implement `update_step()`")
+
+    def update_all(self, grads: list[Tensor], variables: list[Variable], learning_rate: Any) -> None:
+        """Updates all variables: one after the other, where a subclass has nothing faster."""
+        for g, v in zip(grads, variables, strict=True):
+            self.update_step(g, v, learning_rate)
+
+    def _clip(self, grads: list[Tensor]) -> list[Tensor]:
+        if self.clipnorm is not None and self.clipnorm > 0:
+            return [clipping.clip_by_norm(g, self.clipnorm) for g in grads]
+        if self.global_clipnorm is not None and self.global_clipnorm > 0:
+            return clipping.clip_by_global_norm(grads, self.global_clipnorm)
+        if self.clipvalue is not None and self.clipvalue > 0:
+            return [clipping.clip_by_value(g, self.clipvalue) for g in grads]
+        return grads
+
+    def _decay(self, variables: list[Variable], rate: Any) -> None:
+        if self.weight_decay is None:
+            return
+        share = ops.multiply(rate, self.weight_decay)
+        for v in variables:
+            if self._decays(v):
+                v.assign(ops.subtract(v.value, ops.multiply(v.value, ops.cast(share, v.dtype))))
+
+    def _decays(self, variable: Variable) -> bool:
+        excluded = id(variable) in self._no_decay_ids
+        return not excluded and not any(p.search(variable.name) for p in self._no_decay)
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Names variables that weight decay leaves alone, before training starts.
+
+        Args:
+            var_list: Variables.
+            var_names: Regular expressions; variables in whose name one is found are left alone.
+        """
+        self._no_decay = [re.compile(name) for name in var_names or ()]
+        self._no_decay_ids = {id(v) for v in var_list or ()}
+
+    def _accumulate(self, grads: list[Tensor], variables: list[Variable], steps: int) -> None:
+        """Collects the gradients, and updates with their mean at every `steps`-th call.
+
+        Which call that is is data, not control flow, so that a recorded step does the same: the
+        update is made at every call, and taken back at those where it is not due.
+        """
+        sums = [self._accumulators[self._get_variable_index(v)] for v in variables]
+        collected = [ops.add(s.value, g) for s, g in zip(sums, grads, strict=True)]
+        due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
+        kept = {id(v) for v in (self._iterations, self._learning_rate, *self._averages, *self._accumulators)}
+        touched = [*variables, *(v for v in self._variables if id(v) not in kept)]
+        before = [v.value for v in touched]
+        self._update([ops.divide(c, float(steps)) for c in collected], variables)
+        for v, old in zip(touched, before, strict=True):
+            v.assign(ops.where(due, v.value, old))
+        for s, c in zip(sums, collected, strict=True):
+            s.assign(ops.where(due, ops.zeros_like(c), c))
+
+    # ---------------------------------------------------------------------------- average
+
+    def _average(self) -> None:
+        """Moves the averages on, from the parameters themselves at the first step."""
+        started = ops.not_equal(self.iterations, 0)
+        momentum = ops.multiply(ops.cast(started, "float32"), self.ema_momentum)
+        for v, average in zip(self._trainable_variables, self._averages, strict=True):
+            keep = ops.cast(momentum, v.dtype)
+            new = ops.multiply(v.value, ops.subtract(1.0, keep))
+            average.assign(ops.add(ops.multiply(average.value, keep), new))
+        if self.ema_overwrite_frequency:
+            due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
+            for v, average in zip(self._trainable_variables, self._averages, strict=True):
+                v.assign(ops.where(due, average.value, v.value))
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """What `fit` calls at its end: with `use_ema`, parameters become their averages."""
+        if self.use_ema:
+            for v in var_list:
+                v.assign(self._averages[self._get_variable_index(v)].value)
+
+    # ------------------------------------------------------------------- scaling, weights
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss that gradients are to be taken of."""
+        return ops.multiply(loss, self.loss_scale_factor) if self.loss_scale_factor else loss
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all variables of the optimizer, in the order of `variables`.
+
+        Raises:
+            ValueError: The number of values or one of their shapes does not fit; nothing is set then.
+        """
+        if not self.built:
+            raise ValueError(
+                "You are calling `set_weights()` on an optimizer that has not yet been built. Please call "
+                "`optimizer.build(trainable_variables)` to create the optimizer weights before calling "
+                "`set_weights()`."
+            )
+        if len(weights) != len(self._variables):
+            raise ValueError(
+                f"optimizer {self.name} has {len(self._variables)} variables, got {len(weights)} values"
+            )
+        values = [np.asarray(w) for w in weights]
+        for v, w in zip(self._variables, values, strict=True):
+            if v.shape != w.shape:
+                raise ValueError(
+                    f"Optimizer variable {v.path} has shape {v.shape} not compatible with provided weight "
+                    f"shape {w.shape}."
+                )
+        for v, w in zip(self._variables, values, strict=True):
+            v.assign(w)
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Writes the values of all variables into a mapping, under their numbers."""
+        for i, v in enumerate(self._variables):
+            store[str(i)] = v.numpy()
+
+    def load_own_variables(self, store: dict[str, Any]) -> None:
+        """Sets all variables from what `save_own_variables` wrote."""
+        self.set_weights([store[str(i)] for i in range(len(store))])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain Python values."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate.numpy())
+        elif isinstance(rate, schedules.LearningRateSchedule):
+            rate = schedules.serialize(rate)
+        return {
+            "name": self.name,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
+        """The optimizer that `get_config` described."""
+        config = dict(config)
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = schedules.deserialize(config["learning_rate"], custom_objects)
+        return cls(**config)
+
+
+def _drop_missing(grads: list[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+    """The pairs that have a gradient; a warning names the variables that have none."""
+    missing = [v.name for g, v in zip(grads, variables, strict=True) if g is None]
+    if len(missing) == len(variables):
+        raise ValueError("No gradients provided for any variable.")
+    if missing:
+        warnings.warn(
+            f"Gradients do not exist for variables {missing} when minimizing the loss. If using "
+            "`model.compile()`, did you forget to provide a `loss` argument?",
+            stacklevel=3,
+        )
+    kept = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+    return [g for g, _ in kept], [v for _, v in kept]
+
+
+def _check_shapes(grads: list[Tensor], variables: list[Variable]) -> None:
+    for g, v in zip(grads, variables, strict=True):
+        if g.shape != v.shape:
+            raise ValueError(
+                f"optimizer: the gradient of variable {v.path} has shape {g.shape}, expected {v.shape}, the "
+                "variable's own"
+            )
+
+
+Rate = float | schedules.LearningRateSchedule | Callable[[], Any]

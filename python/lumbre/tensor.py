@@ -1,0 +1,218 @@
+"""Variables, and the operators and methods of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lumbre import _core, autograd, ops
+from lumbre.autograd import FLOATS, Tensor, as_tensor, wrap
+
+
+class Variable:
+    """State that training updates: a parameter, an optimizer slot, a counter.
+
+    It takes part in every operation as its present value.
+
+    Args:
+        initializer: The initial value, or a function `(shape, dtype=...)` that returns it.
+        shape: The shape, where the initializer is a function.
+        dtype: The dtype; by default float32, or that of an integer or boolean initial value.
+        trainable: Whether training may change it.
+        name: A name for summaries and files.
+
+    Raises:
+        ValueError: An initializer function without a shape, or a value of another shape.
+
+    Example:
+        >>> import lumbre
+        >>> v = lumbre.Variable([1.0, 2.0], name="v")
+        >>> v.assign_add([1.0, 1.0])
+        >>> v.numpy()
+        array([2., 3.], dtype=float32)
+    """
+
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> None:
+        if callable(initializer) and not isinstance(initializer, (Tensor, Variable)):
+            if shape is None:
+                raise ValueError(f"Variable {name or ''}: an initializer function needs a shape")
+            value = as_tensor(initializer(tuple(shape), dtype=dtype or "float32"), dtype)
+        else:
+            value = as_tensor(initializer, dtype)
+            if shape is not None and tuple(shape) != value.shape:
+                raise ValueError(f"Variable {name or ''}: the value has shape {value.shape}, expected {shape}")
+        self.cell = _core.Cell(value._a)
+        self.shape: tuple[int, ...] = self.cell.shape
+        self.dtype: str = self.cell.dtype
+        self.initializer = initializer
+        self.name = name or "variable"
+        self.path = self.name
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.overwrite_with_gradient = False
+        self.grad: Tensor | None = None
+        self._trainable = trainable and self.dtype in FLOATS
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        from lumbre.capture import touch
+
+        if self._trainable != (bool(value) and self.dtype in FLOATS):
+            self._trainable = not self._trainable
+            touch()
+
+    @property
+    def value(self) -> Tensor:
+        """The present value as a tensor, which later updates leave as it is."""
+        t = wrap(self.cell.read())
+        t._var = self
+        t._requires = self._trainable
+        return t
+
+    __lumbre_tensor__ = value.fget  # what `as_tensor` calls
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def assign(self, value: Any) -> Variable:
+        """Replaces the value by one of the same shape, which is cast to the variable's dtype.
+
+        Raises:
+            ValueError: The shape differs.
+        """
+        with autograd.no_grad():
+            new = as_tensor(value, self.dtype)
+            if new.shape != self.shape:
+                raise ValueError(
+                    f"The shape of the target variable and the shape of the target value in "
+                    f"`variable.assign(value)` must match. variable.shape={self.shape}, Received: "
+                    f"value.shape={new.shape}. Target variable: {self!r}"
+                )
+            autograd.kernel("assign", new, inout=[self.cell])
+        return self
+
+    def assign_add(self, value: Any) -> None:
+        """Adds a value."""
+        with autograd.no_grad():
+            self.assign(ops.add(self.value, as_tensor(value, self.dtype)))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtracts a value."""
+        with autograd.no_grad():
+            self.assign(ops.subtract(self.value, as_tensor(value, self.dtype)))
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the value as a NumPy array."""
+        return self.value.numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.numpy(), dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+    __hash__ = object.__hash__
+
+
+def _binary(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: f(self, other)
+
+
+def _reflected(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: f(other, self)
+
+
+def _method(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: f(self, *args, **kwargs)
+
+
+def _iterate(self: Any) -> Iterator[Tensor]:
+    if not self.shape:
+        raise TypeError("a tensor without axes cannot be iterated over")
+    return (self[i] for i in range(self.shape[0]))
+
+
+def _length(self: Any) -> int:
+    if not self.shape:
+        raise TypeError("a tensor without axes has no length")
+    return int(self.shape[0])
+
+
+def _repr(self: Tensor) -> str:
+    if self._a.is_dry:
+        return f"<Tensor shape={self.shape} dtype={self.dtype} (symbolic)>"
+    return f"<Tensor shape={self.shape} dtype={self.dtype}\n{autograd.values(self._a)!r}>"
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "__neg__": _method(ops.negative),
+    "__pos__": lambda self: as_tensor(self),
+    "__abs__": _method(ops.abs),
+    "__invert__": _method(ops.logical_not),
+    "__getitem__": _method(ops.getitem),
+    "__iter__": _iterate,
+    "__len__": _length,
+    "__bool__": lambda self: bool(as_tensor(self).item()),
+    "__float__": lambda self: float(as_tensor(self).item()),
+    "__int__": lambda self: int(as_tensor(self).item()),
+    "__index__": lambda self: int(as_tensor(self).item()),
+    "astype": _method(ops.cast),
+    **{name: _method(getattr(ops, name)) for name in ("sum", "mean", "max", "min", "prod", "all", "any")},
+    **{name: _method(getattr(ops, name)) for name in ("argmax", "argmin", "std", "var", "transpose")},
+    "reshape": lambda self, *shape: ops.reshape(
+        self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    ),
+    "__eq__": _binary(ops.equal),
+    "__ne__": _binary(ops.not_equal),
+    "__lt__": _binary(ops.less),
+    "__le__": _binary(ops.less_equal),
+    "__gt__": _binary(ops.greater),
+    "__ge__": _binary(ops.greater_equal),
+    "__and__": _binary(ops.logical_and),
+    "__or__": _binary(ops.logical_or),
+    "__xor__": _binary(ops.logical_xor),
+    **{
+        f"__{r}{name}__": (_reflected if r else _binary)(f)
+        for r in ("", "r")
+        for name, f in {
+            "add": ops.add,
+            "sub": ops.subtract,
+            "mul": ops.multiply,
+            "truediv": ops.divide,
+            "floordiv": ops.floor_divide,
+            "mod": ops.mod,
+            "pow": ops.power,
+            "matmul": ops.matmul,
+        }.items()
+    },
+}
+
+for _name, _function in _OPERATORS.items():
+    setattr(Tensor, _name, _function)
+    setattr(Variable, _name, _function)
+Tensor.__repr__ = _repr  # type: ignore[method-assign]
+Tensor.__hash__ = object.__hash__  # type: ignore[assignment]
+Tensor.T = property(ops.transpose)  # type: ignore[attr-defined]

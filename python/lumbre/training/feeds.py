@@ -1,0 +1,119 @@
+"""Feeds: which batches make an epoch, and how many of them run in one call.
+
+A feed stands between the loops and a step runner. `start` begins an epoch; while there is `more`,
+`advance` runs batches; `finish` ends the epoch. `ArrayFeed` hands rows of arrays over, many batches
+at once; `IterFeed` (in `iterables`) takes one batch after the other from the user.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+
+from lumbre.training.data import ArrayData
+
+
+class Feed(Protocol):
+    """What the loops need to know of a source of data."""
+
+    num_batches: int | None
+
+    def start(self, fresh: bool) -> None:
+        """Begins an epoch; `fresh`: at the beginning of the data, where that is possible."""
+
+    def more(self) -> bool:
+        """Whether the epoch has another batch."""
+
+    def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
+        """Runs between 1 and `most` batches: how many were done, and their outputs."""
+
+    def finish(self) -> None:
+        """Ends an epoch, at its end or before."""
+
+
+def warn_out_of_data() -> None:
+    warnings.warn(
+        "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
+        "can generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` "
+        "function when building your dataset.",
+        stacklevel=3,
+    )
+
+
+class ArrayFeed:
+    """Batches of arrays.
+
+    Args:
+        data: The arrays.
+        batch_size: Samples in a batch; by default 32, or what makes `steps` batches of the data.
+        steps: Batches in an epoch; by default one pass. With fewer than a pass has, the next epoch
+            continues where this one stopped.
+        shuffle: Whether each pass goes through the samples in a new random order, drawn from NumPy's
+            global generator; "batch" shuffles only within each batch of consecutive samples.
+    """
+
+    def __init__(
+        self,
+        data: ArrayData,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool | str = False,
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size or (math.ceil(data.n / steps) if steps else 32)
+        self.steps = steps
+        self.shuffle = shuffle
+        self.pass_batches = math.ceil(data.n / self.batch_size)
+        self.num_batches: int | None = steps or self.pass_batches
+        self._rows: np.ndarray | None = None  # the order of this pass, int64
+        self._seen = 0  # batches of this pass
+        self._left = 0  # batches until the epoch is over
+
+    def first_batch(self) -> tuple[Any, Any, Any]:
+        """Samples to build and check a model with."""
+        return self.data.rows(0, min(self.batch_size, self.data.n))
+
+    def start(self, fresh: bool) -> None:
+        if fresh or self._rows is None or self.steps is None or self._seen >= self.pass_batches:
+            self._rows = self._order(self._rows)
+            self._seen = 0
+        self._left = self.steps or self.pass_batches
+
+    def more(self) -> bool:
+        if self._left == 0:
+            return False
+        if self._seen >= self.pass_batches:
+            warn_out_of_data()
+            return False
+        return True
+
+    def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
+        assert self._rows is not None, "start() comes first"
+        most = min(self._left, self.pass_batches - self._seen, most or self._left)
+        rows = self._rows[self._seen * self.batch_size : (self._seen + most) * self.batch_size]
+        done, outputs = done_and_outputs(runner.run(self.data, rows, self.batch_size, most))
+        self._seen += done
+        self._left -= done
+        return done, outputs
+
+    def finish(self) -> None:
+        self._left = 0
+
+    def _order(self, previous: np.ndarray | None) -> np.ndarray:
+        n = self.data.n
+        if self.shuffle == "batch":
+            starts = range(0, n, self.batch_size)
+            return np.concatenate(
+                [s + np.random.permutation(min(self.batch_size, n - s)) for s in starts]
+            ).astype("int64")
+        if self.shuffle:
+            return np.random.permutation(n).astype("int64", copy=False)
+        return np.arange(n, dtype="int64") if previous is None else previous
+
+
+def done_and_outputs(result: Any) -> tuple[int, list[Any]]:
+    """What a runner returned: the number of batches, when predicting also their outputs."""
+    return result if isinstance(result, tuple) else (result, [])

@@ -1,0 +1,199 @@
+"""Batches from the user: generators, iterables, and objects with `batch = source[i]`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lumbre.training.data import ArrayData, is_array_like, to_arrays, unpack_x_y_sample_weight
+from lumbre.training.feeds import done_and_outputs, warn_out_of_data
+
+Batch = tuple[Any, Any, Any]
+
+
+class IterData:
+    """A source of batches `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Three kinds: an iterator (a generator), which goes through its data once; an iterable, which
+    starts again at every pass; and an object with `__getitem__` and a length (`num_batches` or
+    `__len__`), like a PyDataset, whose batches can be shuffled and whose `on_epoch_begin` and
+    `on_epoch_end` are called.
+
+    Args:
+        source: Such an object.
+        shuffle: Whether the batches of the third kind come in random order.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+
+    def __init__(self, source: Any, shuffle: bool | str = False) -> None:
+        self.source = source
+        self.indexed = hasattr(source, "__getitem__") and _length(source) is not None
+        self.once = not self.indexed and hasattr(source, "__next__")
+        if not self.indexed and not hasattr(source, "__iter__"):
+            raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)})")
+        self.kind = "PyDataset" if self.indexed else "generator" if self.once else "dataset"
+        self.shuffle = bool(shuffle) and self.indexed
+        if shuffle and not self.indexed:
+            warnings.warn(
+                "`shuffle=True` was passed, but will be ignored since the data `x` was provided as a "
+                f"{self.kind}. The {self.kind} is expected to yield already-shuffled data.",
+                stacklevel=2,
+            )
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in a pass, None if the source does not tell."""
+        return None if self.once else _length(self.source)
+
+    def iterate(self) -> Iterator[Any]:
+        """One pass; an iterator goes on where it is."""
+        if not self.indexed:
+            return iter(self.source)
+        count = _length(self.source) or 0
+        order = np.random.permutation(count) if self.shuffle else range(count)
+        return (self.source[int(i)] for i in order)
+
+    def notify(self, event: str) -> None:
+        """Calls `on_epoch_begin` or `on_epoch_end` of the source, where it has one."""
+        hook = getattr(self.source, event, None)
+        if self.indexed and callable(hook):
+            hook()
+
+
+def _length(source: Any) -> int | None:
+    """The number of batches that a source says it has."""
+    count = getattr(source, "num_batches", None)
+    if count is None:
+        try:
+            count = len(source)
+        except TypeError:  # no length, or an endless one
+            return None
+    return int(count)
+
+
+def to_batch(element: Any, kind: str, index: int) -> Batch:
+    """What a source yielded, as arrays.
+
+    Raises:
+        ValueError: It has more than three members, or no samples.
+        TypeError: It holds no numbers.
+    """
+    x, y, sample_weight = unpack_x_y_sample_weight(element)
+    if x is None:
+        raise ValueError(
+            f"batch {index} of the {kind} is {element!r}: expected (inputs,), (inputs, targets) or "
+            "(inputs, targets, sample_weights)"
+        )
+    return to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
+
+
+class IterFeed:
+    """Batches of an `IterData`.
+
+    Args:
+        data: The source.
+        steps: Batches in an epoch; by default a pass, whose length is learned in the first epoch.
+            With `steps`, the next epoch continues where this one stopped.
+        admit: Called with each batch before it runs; raises if the model cannot take it.
+        weigh: Gives the sample weights of a batch for its targets (class weights).
+    """
+
+    def __init__(
+        self,
+        data: IterData,
+        steps: int | None = None,
+        admit: Callable[[Batch], None] | None = None,
+        weigh: Callable[[Any], np.ndarray] | None = None,
+    ) -> None:
+        self.data = data
+        self.steps = steps
+        self.admit = admit
+        self.weigh = weigh
+        self.num_batches: int | None = steps or data.num_batches
+        self._iterator: Iterator[Any] | None = None
+        self._waiting: list[Batch] = []  # taken to build the model, not yet trained on
+        self._seen = 0  # batches of this pass
+        self._done = 0  # batches of this epoch
+        self._over = False  # whether the pass is over
+
+    def first_batch(self) -> Batch:
+        """The first batch; it is also the first that `advance` runs.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not self._waiting:
+            self._iterator = self._iterator or self.data.iterate()
+            batch = self._next()
+            if batch is None:
+                raise ValueError(
+                    f"When passing a Python {self.data.kind} to a Keras model, the {self.data.kind} "
+                    f"must yield at least one batch. Received an empty {self.data.kind}."
+                )
+            self._waiting.append(batch)
+        return self._waiting[0]
+
+    def start(self, fresh: bool) -> None:
+        self.data.notify("on_epoch_begin")
+        over = fresh or self._over or self.steps is None or self._iterator is None
+        if over and not self._waiting:
+            self._iterator = self.data.iterate()
+            self._seen = 0
+        self._done = 0
+        self._over = False
+
+    def more(self) -> bool:
+        if self.num_batches is not None and self._done >= self.num_batches:
+            return False
+        if not self._waiting:
+            batch = self._next()
+            if batch is None:
+                self._run_out()
+                return False
+            self._waiting.append(batch)
+        return True
+
+    def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
+        batch = self._waiting.pop()
+        if self.admit is not None:
+            self.admit(batch)
+        result = runner.run_batch(batch)
+        self._done += 1
+        self._seen += 1
+        return done_and_outputs(result)
+
+    def finish(self) -> None:
+        total = self.data.num_batches
+        if total is not None and self._seen >= total:
+            self._over = True
+        self.data.notify("on_epoch_end")
+
+    def _run_out(self) -> None:
+        """The source ended: the length of a pass if that was not known, else too early."""
+        self._over = True
+        if self.num_batches is None and self._done:
+            self.num_batches = self._done
+        else:
+            warn_out_of_data()
+
+    def _next(self) -> Batch | None:
+        if self._iterator is None:
+            return None
+        try:
+            element = next(self._iterator)
+        except StopIteration:
+            return None
+        x, y, sample_weight = to_batch(element, self.data.kind, self._seen)
+        if self.weigh is not None and y is not None:
+            sample_weight = self.weigh(y)
+        return x, y, sample_weight
+
+
+def is_source(x: Any) -> bool:
+    """Whether `x` gives batches, and is not an array or a structure of arrays."""
+    return x is not None and not isinstance(x, (list, tuple, dict, ArrayData)) and not is_array_like(x)

@@ -1,0 +1,176 @@
+"""The loops of `fit`, `evaluate` and `predict`: epochs, runs of batches, hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lumbre import tree
+from lumbre.callbacks.callback_list import CallbackList
+from lumbre.training.feeds import Feed
+
+Logs = dict[str, Any]
+
+
+@dataclass
+class Validation:
+    """When `fit` evaluates, and on what."""
+
+    feed: Feed
+    frequency: int | list[int]
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether to evaluate after this epoch (counted from 0)."""
+        if isinstance(self.frequency, int):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
+
+
+def run_epoch(
+    kind: str,
+    feed: Feed,
+    runner: Any,
+    callbacks: CallbackList,
+    logs: Callable[[], Logs],
+    stopped: Callable[[], bool],
+    per_call: int = 1,
+    keep: Callable[[Any], None] | None = None,
+) -> int:
+    """All batches of one epoch. Batches run many at once unless a callback wants to see each.
+
+    Args:
+        kind: "train", "test" or "predict".
+        feed: Where the batches come from.
+        runner: What runs them.
+        callbacks: Whose hooks are called.
+        logs: Reads the values of the metrics.
+        stopped: Whether a callback has asked to stop; looked at after each call of hooks.
+        per_call: Batches between two calls of a callback's batch hooks.
+        keep: Receives the outputs of each batch.
+
+    Returns:
+        The number of batches done.
+    """
+    begins, ends = callbacks.wants(kind, "begin"), callbacks.wants(kind, "end")
+    stepwise, watched = begins or ends, callbacks.watches()
+    before = getattr(callbacks, f"on_{kind}_batch_begin")
+    after = getattr(callbacks, f"on_{kind}_batch_end")
+    feed.start(fresh=kind != "train")
+    step = 0
+    try:
+        while feed.more():
+            if begins:
+                before(step)
+            # The bar's clock starts after the first step, so that one runs alone.
+            most = per_call if stepwise else 1 if watched and step == 0 else None
+            done, outputs = _advance(feed, runner, most)
+            step += done
+            if keep is not None:
+                for output in outputs:
+                    keep(output)
+            if ends:
+                after(step - 1, {"outputs": _joined(outputs)} if kind == "predict" else logs())
+            callbacks.tick(kind, step - 1, logs)
+            if stopped():
+                break
+    finally:
+        feed.finish()
+    return step
+
+
+def _advance(feed: Feed, runner: Any, most: int | None) -> tuple[int, list[Any]]:
+    """At most `most` batches; exactly that many unless the epoch ends (None: as the runner likes)."""
+    done, outputs = feed.advance(runner, most)
+    while most is not None and done < most and feed.more():
+        more, further = feed.advance(runner, most - done)
+        done += more
+        outputs = outputs + further
+    return done, outputs
+
+
+def fit(
+    model: Any,
+    feed: Feed,
+    callbacks: CallbackList,
+    epochs: range,
+    validation: Validation | None,
+) -> None:
+    """Trains for the given epochs; the model has been built and the data checked."""
+    runner = model._runner("train")
+    callbacks.on_train_begin()
+    training_logs: Logs = {}
+    for epoch in epochs:
+        model.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        steps = run_epoch(
+            "train",
+            feed,
+            runner,
+            callbacks,
+            lambda: model._read_logs("train"),
+            lambda: model.stop_training,
+            model.steps_per_execution,
+        )
+        if steps == 0:  # the data had ended before the epoch began, about which the feed warned
+            break
+        logs = model._read_logs("train")
+        if validation is not None and validation.is_due(epoch):
+            results = evaluate(model, validation.feed, callbacks)
+            logs.update({f"val_{name}": value for name, value in results.items()})
+        callbacks.on_epoch_end(epoch, logs)
+        training_logs = logs
+        if model.stop_training:
+            break
+    callbacks.on_train_end(training_logs)
+
+
+def evaluate(model: Any, feed: Feed, callbacks: CallbackList) -> Logs:
+    """The metrics over one pass of a feed; nothing if it has no more data."""
+    runner = model._runner("test")
+    model.stop_evaluating = False
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    steps = run_epoch(
+        "test",
+        feed,
+        runner,
+        callbacks,
+        lambda: model._read_logs("test"),
+        lambda: model.stop_evaluating,
+        model.steps_per_execution,
+    )
+    logs = model._read_logs("test") if steps else {}
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def predict(model: Any, feed: Feed, callbacks: CallbackList) -> Any:
+    """The outputs over one pass of a feed, batches joined along the first axis."""
+    runner = model._runner("predict")
+    model.stop_predicting = False
+    callbacks.on_predict_begin()
+    outputs: list[Any] = []
+    run_epoch(
+        "predict",
+        feed,
+        runner,
+        callbacks,
+        dict,
+        lambda: model.stop_predicting,
+        model.steps_per_execution,
+        keep=outputs.append,
+    )
+    callbacks.on_predict_end()
+    if not outputs:
+        raise ValueError("predict: the data gave no batch")
+    return _joined(outputs)
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """The outputs of several batches as those of one."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return tree.map_structure(lambda *batches: np.concatenate(batches), *outputs)

@@ -1,0 +1,186 @@
+"""One training, evaluation or prediction step, run eagerly or replayed for many batches at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lumbre import _core, tree
+from lumbre.autograd import Tensor, as_tensor, kernel, wrap
+from lumbre.capture import Captured, Entry, unflatten
+from lumbre.training.data import ArrayData, batch_dtype
+
+SECONDS_PER_CALL = 0.05
+"""A replay comes back to Python this often, for the progress bar, for readers and for Ctrl-C."""
+
+
+class StepRunner:
+    """Runs the batches of one kind of step of a model.
+
+    Args:
+        model: Whose `_train_batch(x, y, sample_weight)`, `_test_batch` or `_predict_batch(x)` is the
+            step.
+        kind: "train", "test" or "predict".
+        eager: Whether every batch is to run in Python (`compile(run_eagerly=True)`).
+    """
+
+    def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
+        self.kind = kind
+        self.eager = eager
+        self._step = getattr(model, f"_{kind}_batch")
+        self._policy = model.nan_policy if kind != "predict" else "allow"
+        self._captured = Captured(self._call, self._say_eager)
+        self._structure: Any = None  # how the flat arguments of the step make (x, y, sample_weight)
+        self._sources: tuple[ArrayData, list[_core.Array]] | None = None
+
+    def run(self, data: ArrayData, rows: np.ndarray, batch_size: int, max_steps: int) -> Any:
+        """Runs between 1 and `max_steps` batches, consecutive pieces of the row numbers.
+
+        Args:
+            data: The arrays.
+            rows: int64 row numbers; the last batch may be smaller than the others.
+            batch_size: Rows in a batch.
+            max_steps: Batches at most.
+
+        Returns:
+            The number of batches done; when predicting, also a list of their outputs.
+
+        Raises:
+            ValueError: A row has a value that is not finite; its batch has changed nothing.
+        """
+        batch = min(batch_size, len(rows))
+        steps = min(max_steps, len(rows) // batch)
+        sources = self._open(data)
+        signature = self._signature(
+            data._places, [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
+        )
+        entry = self._entry(signature, data._places)
+        if entry.program is None:
+            picked = rows[:batch]
+            result = self._run_eagerly(entry, self._gather(data, sources, picked))
+            return (1, [_numpy(result)]) if self.kind == "predict" else 1
+        return self._replay(entry, data, sources, rows, batch, steps)
+
+    def run_batch(self, batch: tuple[Any, Any, Any]) -> Any:
+        """Runs one batch given as (x, y, sample_weight) of arrays or tensors; returns what `run` does."""
+        places = tree.map_structure(lambda leaf: leaf is not None, batch)
+        tensors = [_batch_tensor(leaf) for leaf in tree.flatten(batch) if leaf is not None]
+        signature = self._signature(places, [(t.shape, t.dtype) for t in tensors])
+        entry = self._entry(signature, places)
+        if entry.program is None:
+            result = self._run_eagerly(entry, tensors)
+        else:
+            _, _, outputs = entry.program.replay([t._a for t in tensors], keep_outputs=self.kind == "predict")
+            result = unflatten(entry.outputs, [wrap(a.reshape(a.shape[1:])) for a in outputs])
+        return (1, [_numpy(result)]) if self.kind == "predict" else 1
+
+    # Eager
+
+    def _call(self, *flat: Tensor) -> Any:
+        leaves = iter(flat)
+        x, y, weight = tree.map_structure(lambda there: next(leaves) if there else None, self._structure)
+        return self._step(x) if self.kind == "predict" else self._step(x, y, weight)
+
+    def _run_eagerly(self, entry: Entry, tensors: Sequence[Tensor]) -> Any:
+        return self._call(*tensors) if self.eager else self._captured.run(entry, tensors)
+
+    def _gather(self, data: ArrayData, sources: list[_core.Array], rows: np.ndarray) -> list[Tensor]:
+        """The batch as tensors, its values checked."""
+        picked = as_tensor(np.ascontiguousarray(rows))
+        batch = []
+        for i, source in enumerate(sources):
+            check = self._checks(data, i)
+            dtype = batch_dtype(data.arrays[i].dtype)
+            values, status = kernel("gather_rows", wrap(source), picked, dtype=dtype, check=check)
+            bad = status.item() if check else -1
+            if bad >= 0:
+                self._refuse(data, i, int(rows[bad]))
+            batch.append(values)
+        return batch
+
+    # Replay
+
+    def _replay(
+        self,
+        entry: Entry,
+        data: ArrayData,
+        sources: list[_core.Array],
+        rows: np.ndarray,
+        batch: int,
+        steps: int,
+    ) -> Any:
+        assert entry.program is not None
+        picked = _core.from_numpy(np.ascontiguousarray(rows[: batch * steps]))
+        predicting = self.kind == "predict"
+        feeds = [(source, self._checks(data, i)) for i, source in enumerate(sources)]
+        done, bad, outputs = entry.program.replay(
+            feeds, picked, batch, steps, SECONDS_PER_CALL, keep_outputs=predicting
+        )
+        if bad is not None and done == 0:  # with batches done before, it is met again by the next call
+            self._refuse(data, bad[0], int(rows[bad[1]]))
+        if not predicting:
+            return max(done, 0) if done else self.run(data, rows, batch, 1)
+        merged = [wrap(a.reshape((-1, *a.shape[2:]))) for a in outputs]
+        return done, [_numpy(unflatten(entry.outputs, merged))]
+
+    def _checks(self, data: ArrayData, i: int) -> bool:
+        """Whether the values of array `i` are to be checked while they are gathered."""
+        return self._policy != "allow" and data.arrays[i].dtype.kind == "f"
+
+    def _refuse(self, data: ArrayData, i: int, row: int) -> None:
+        """A row with NaN or infinity was met: its batch is not trained on, or a warning is given."""
+        message = f"`{data.names[i]}` contains NaN or infinity, first met in row {row} (counted from 0)"
+        if self._policy == "raise":
+            raise ValueError(
+                f"{message}. Clean the data, or pass compile(nan_policy='warn') or 'allow' to train on it. "
+                "The batch with this row has changed nothing."
+            )
+        warnings.warn(f"{message}; training goes on as compile(nan_policy='warn') asks", stacklevel=2)
+        self._policy = "allow"
+
+    # Programs
+
+    def _open(self, data: ArrayData) -> list[_core.Array]:
+        """The arrays' own memory as kernels read it."""
+        if self._sources is None or self._sources[0] is not data:
+            self._sources = data, [_source(a) for a in data.arrays]
+        return self._sources[1]
+
+    def _signature(self, places: Any, arguments: list[Any]) -> Any:
+        return repr(places), tuple(arguments)
+
+    def _entry(self, signature: Any, places: Any) -> Entry:
+        self._structure = places
+        return self._captured.entry(signature)
+
+    def _say_eager(self, reason: str) -> None:
+        warnings.warn(
+            f"{self.kind} steps run in Python, several times slower than they could, because {reason}. "
+            "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
+            stacklevel=2,
+        )
+
+
+def _source(array: np.ndarray) -> _core.Array:
+    """The array's memory; a copy where kernels cannot read it (foreign byte order, odd strides)."""
+    readable = array.dtype.isnative and array.flags.aligned
+    if not readable or any(stride % array.itemsize for stride in array.strides):
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return _core.source(array)
+
+
+def _batch_tensor(leaf: Any) -> Tensor:
+    """One member of a user's batch, dense and in the dtype that the model takes."""
+    t = as_tensor(leaf)
+    kind = np.dtype(t.dtype) if t.dtype != "bfloat16" else None
+    if kind is not None and kind.kind == "f":
+        t = as_tensor(t, batch_dtype(kind))
+    return t if t._a.is_dense else wrap(t._a.reshape(t.shape))
+
+
+def _numpy(structure: Any) -> Any:
+    """Tensors as NumPy arrays."""
+    return tree.map_structure(lambda t: t.numpy(), structure)

@@ -1,0 +1,409 @@
+"""`compile`, `fit`, `evaluate`, `predict`: how users see training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lumbre import metrics, optimizers
+from lumbre.callbacks.callback_list import CallbackList
+from lumbre.callbacks.history import History
+from lumbre.training import checks, loops
+from lumbre.training.batch import BatchSteps
+from lumbre.training.compile import CompileLoss
+from lumbre.training.compile_metrics import CompileMetrics
+from lumbre.training.data import ArrayData, class_weight_to_sample_weights, split_off, to_arrays
+from lumbre.training.iterables import is_source
+from lumbre.training.prepare import admit, make_feed, trainable_state, validation_parts
+from lumbre.training.step import StepRunner
+
+
+class Trainer(BatchSteps):
+    """What makes a layer a model that can be trained: a mixin for `Model`.
+
+    Attributes:
+        optimizer, loss: As compiled.
+        compiled: Whether `compile` has been called.
+        history: The `History` of the last `fit`.
+        stop_training: A callback sets it to True to stop `fit` after the current batch.
+        nan_policy: What is done about NaN and infinity in data: "raise", "warn" or "allow".
+    """
+
+    # Set while training without being part of the computation: recorded steps stay valid.
+    _untracked: frozenset[str] = frozenset({"history", "stop_training", "stop_evaluating", "stop_predicting"})
+
+    loss: Any = None
+    history: Any = None
+    run_eagerly = False
+    jit_compile: Any = "auto"
+    steps_per_execution = 1
+    nan_policy = "raise"
+    stop_training = False
+    stop_evaluating = False
+    stop_predicting = False
+
+    def compile(
+        self: Any,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+        nan_policy: str = "raise",
+    ) -> None:
+        """Says how the model is trained.
+
+        Args:
+            optimizer: An optimizer or its name.
+            loss: A loss, its name or a function `(y_true, y_pred)`; for several outputs a list, a
+                dict by output name, or a structure like that of the outputs.
+            loss_weights: The factor of each loss in the total.
+            metrics: A list of metrics, names or functions; for several outputs as for `loss`.
+                "accuracy" and "crossentropy" take the form that the shapes ask for.
+            weighted_metrics: Metrics to which sample and class weights apply.
+            run_eagerly: Whether every step runs Python code, so that it can be debugged.
+            steps_per_execution: Batches between two calls of callbacks' batch hooks.
+            jit_compile: Accepted and without effect: steps are always recorded where possible.
+            auto_scale_loss: Accepted; float16 training is not available.
+            nan_policy: What is done about NaN and infinity in x and y: "raise" an error that names
+                the first such row, "warn" or "allow".
+
+        Raises:
+            ValueError: A name is unknown, or an argument has a wrong form.
+
+        Source: `keras.Model.compile`.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((4,)), lumbre.layers.Dense(3)])
+            >>> model.compile("adam", "mse", metrics=["mae"])
+            >>> model.optimizer.name
+            'adam'
+        """
+        if nan_policy not in checks.POLICIES:
+            raise ValueError(f"`nan_policy` must be one of {checks.POLICIES}. Received: {nan_policy!r}")
+        names = getattr(self, "output_names", None)
+        made: dict[str, Any] = {
+            "optimizer": optimizers.get(optimizer),
+            "loss": loss,
+            "_compile_loss": None if loss is None else CompileLoss(loss, loss_weights, names),
+            "_compile_metrics": _compile_metrics(metrics, weighted_metrics, names),
+            "_loss_tracker": _loss_tracker(),
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": checks.positive_int("steps_per_execution", steps_per_execution) or 1,
+            "jit_compile": jit_compile,
+            "nan_policy": nan_policy,
+            "stop_training": False,
+            "compiled": True,
+            "_compiled_trainable": trainable_state(self),
+            "_tried": set(),
+            "_runners": {},
+            "_kept_logs": {},
+            "_compile_config": {
+                "optimizer": optimizer,
+                "loss": loss,
+                "loss_weights": loss_weights,
+                "metrics": metrics,
+                "weighted_metrics": weighted_metrics,
+                "run_eagerly": run_eagerly,
+                "steps_per_execution": steps_per_execution,
+                "jit_compile": jit_compile,
+            },
+        }
+        # Past `__setattr__`: optimizers and metrics in attributes would become parts of the layer.
+        self.__dict__.update(made)
+
+    def fit(
+        self: Any,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | list[int] = 1,
+    ) -> History:
+        """Trains the model.
+
+        Args:
+            x: Inputs: an array (n, …) or anything that NumPy can see as one, a list or dict of
+                them for several inputs; or a source of batches `(x,)`, `(x, y)` or
+                `(x, y, sample_weight)`: a generator, an iterable, a PyDataset.
+            y: Targets (n, …), in the structure of the outputs; None with a source.
+            batch_size: Samples per step; 32 by default.
+            epochs: The number of the last epoch; `epochs - initial_epoch` are trained.
+            verbose: 0 silent, 1 or "auto" a progress bar, 2 a line per epoch.
+            callbacks: A `Callback` or a list of them.
+            validation_split: The part of the samples, from the end, that validates.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or a source; comes before
+                `validation_split`.
+            shuffle: Whether each epoch takes the samples in a new order (from NumPy's global
+                generator); "batch" shuffles only within batches.
+            class_weight: From class numbers to the weight of their samples.
+            sample_weight: Weights (n,) or (n, t) of the samples in loss and weighted metrics.
+            initial_epoch: The number of the first epoch.
+            steps_per_epoch: Steps in an epoch; by default one pass through the data.
+            validation_steps, validation_batch_size: The same for validation.
+            validation_freq: Validates every so many epochs, or after those in a list (from 1).
+
+        Returns:
+            The `History`; its `history` has a list of floats for each metric.
+
+        Raises:
+            ValueError: The model is not compiled, or the data does not fit.
+            TypeError: The data holds no numbers.
+            RuntimeError: The model is being trained already.
+
+        Source: `keras.Model.fit`.
+
+        Example:
+            >>> import lumbre, numpy as np
+            >>> model = lumbre.Sequential([lumbre.Input((1,)), lumbre.layers.Dense(1)])
+            >>> model.compile(lumbre.optimizers.SGD(0.1), "mse")
+            >>> x = np.linspace(-1, 1, 64)[:, None]
+            >>> history = model.fit(x, 3 * x + 1, epochs=60, verbose=0)
+            >>> history.history["loss"][-1] < 1e-3
+            True
+        """
+        self._assert_compiled()
+        token = object()
+        if self.__dict__.setdefault("_fit_token", token) is not token:
+            raise RuntimeError(
+                f"model '{self.name}' is being trained: `fit` was called again before it returned. Wait "
+                "for it, or train a copy (`clone_model`)"
+            )
+        try:
+            if validation_split and validation_data is None:
+                if is_source(x):
+                    raise ValueError(
+                        "Argument `validation_split` is only supported for tensors or NumPy arrays. "
+                        f"Found incompatible type in the input: {[type(x)]}"
+                    )
+                x, held_out = split_off(ArrayData(x, y, sample_weight), validation_split)
+                validation_data = held_out.structures
+            feed = make_feed(
+                self, "train", x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+            )
+            validation = None
+            if validation_data is not None:
+                parts = validation_parts(validation_data)
+                size = validation_batch_size or batch_size
+                validation = loops.Validation(
+                    make_feed(self, "test", *parts, batch_size=size, steps=validation_steps),
+                    _frequency(validation_freq),
+                )
+            hooks = self._callback_list(callbacks, True, verbose, epochs, feed.num_batches)
+            self.stop_training = False
+            try:
+                loops.fit(self, feed, hooks, range(initial_epoch, epochs), validation)
+            finally:
+                if self.optimizer is not None and self.optimizer.built:
+                    self.optimizer.finalize_variable_values(self.trainable_variables)
+        finally:
+            del self.__dict__["_fit_token"]
+        return self.history  # type: ignore[no-any-return]
+
+    def evaluate(
+        self: Any,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and the metrics on data, in inference mode.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: As in `fit`.
+            steps: The number of batches; by default one pass through the data.
+            return_dict: Whether the values are returned by name.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+
+        Raises:
+            ValueError: The model is not compiled, or the data does not fit.
+
+        Source: `keras.Model.evaluate`.
+        """
+        self._assert_compiled()
+        if kwargs:
+            raise ValueError(f"Arguments not recognized: {kwargs}")
+        feed = make_feed(self, "test", x, y, sample_weight, batch_size, steps)
+        hooks = self._callback_list(callbacks, False, verbose, 1, feed.num_batches)
+        logs = loops.evaluate(self, feed, hooks)
+        return logs if return_dict else self._in_order(logs)
+
+    def predict(
+        self: Any,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for inputs, in inference mode, as NumPy arrays.
+
+        Args:
+            x, batch_size, verbose, callbacks: As in `fit`.
+            steps: The number of batches; by default one pass through the data.
+
+        Returns:
+            Arrays (n, …) in the structure of the model's outputs.
+
+        Raises:
+            ValueError: The data does not fit.
+
+        Source: `keras.Model.predict`.
+        """
+        feed = make_feed(self, "predict", x, batch_size=batch_size, steps=steps)
+        hooks = self._callback_list(callbacks, False, verbose, 1, feed.num_batches)
+        return loops.predict(self, feed, hooks)
+
+    def train_on_batch(
+        self: Any,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step on one batch.
+
+        Args:
+            x, y, sample_weight, class_weight: As in `fit`, of one batch.
+            return_dict: Whether the values are returned by name.
+
+        Returns:
+            The loss of this batch, or a list of the loss and the metrics, or a dict.
+
+        Raises:
+            ValueError: The model is not compiled, or the batch does not fit; nothing has changed.
+
+        Source: `keras.Model.train_on_batch`.
+        """
+        self._assert_compiled()
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError(
+                    "Arguments `sample_weight` and `class_weight` cannot be specified at the same time. "
+                    f"Received: sample_weight={sample_weight}, class_weight={class_weight}"
+                )
+            sample_weight = class_weight_to_sample_weights(to_arrays(y, "y"), class_weight)
+        return self._on_batch("train", x, y, sample_weight, return_dict)
+
+    def test_on_batch(
+        self: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """The loss and the metrics on one batch, in inference mode.
+
+        Args:
+            x, y, sample_weight: As in `evaluate`, of one batch.
+            return_dict: Whether the values are returned by name.
+
+        Returns:
+            The loss of this batch, or a list of the loss and the metrics, or a dict.
+
+        Raises:
+            ValueError: The model is not compiled, or the batch does not fit.
+
+        Source: `keras.Model.test_on_batch`.
+        """
+        self._assert_compiled()
+        return self._on_batch("test", x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self: Any, x: Any) -> Any:
+        """The outputs for one batch, in inference mode, as NumPy arrays.
+
+        Args:
+            x: Inputs of one batch.
+
+        Raises:
+            ValueError: The batch does not fit.
+
+        Source: `keras.Model.predict_on_batch`.
+        """
+        batch = (to_arrays(x, "x"), None, None)
+        admit(self, "predict", batch)
+        return self._runner("predict").run_batch(batch)[1][0]
+
+    # Within
+
+    def _on_batch(self: Any, kind: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+        batch = (to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight"))
+        admit(self, kind, batch)
+        self.reset_metrics()
+        self._runner(kind).run_batch(batch)
+        logs = self._read_logs(kind)
+        return logs if return_dict else self._in_order(logs)
+
+    def _runner(self: Any, kind: str) -> Any:
+        """The step runner of a kind, made once for each `compile`."""
+        runners = self.__dict__.setdefault("_runners", {})
+        if kind not in runners:
+            runners[kind] = StepRunner(self, kind, eager=self.run_eagerly)
+        return runners[kind]
+
+    def _callback_list(
+        self: Any, callbacks: Any, history: bool, verbose: Any, epochs: int, steps: int | None
+    ) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks,
+            add_history=history,
+            add_progbar=verbose != 0,
+            model=self,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps,
+        )
+
+    def _assert_compiled(self: Any) -> None:
+        if not self.compiled:
+            raise ValueError("You must call `compile()` before using the model.")
+
+    def _in_order(self: Any, logs: dict[str, Any]) -> Any:
+        """The values as a list: the loss, the loss of each output, then the metrics."""
+        names: list[str] = []
+        for metric in self.metrics:
+            single = not isinstance(metric, CompileMetrics)
+            names += [metric.name] if single else [m.name for m in metric.metrics]
+        values = [logs[name] for name in names if name in logs]
+        values += [logs[name] for name in sorted(logs) if name not in names]
+        return values[0] if len(values) == 1 else values
+
+
+def _frequency(value: Any) -> int | list[int]:
+    if isinstance(value, int) and value > 0:
+        return value
+    if isinstance(value, (list, tuple, set)):
+        return list(value)
+    raise ValueError(
+        "Expected `validation_freq` to be a list or int. "
+        f"Received: validation_freq={value} of the type {type(value)}."
+    )
+
+
+def _compile_metrics(plain: Any, weighted: Any, names: Any) -> CompileMetrics | None:
+    return None if plain is None and weighted is None else CompileMetrics(plain, weighted, names)
+
+
+def _loss_tracker() -> Any:
+    return metrics.Mean(name="loss")

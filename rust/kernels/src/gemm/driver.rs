@@ -1,0 +1,436 @@
+//! The loops around the micro-kernel.
+
+use super::blocking::{Form, Plan, Share, Source, even};
+use super::epilogue::finish;
+use super::pack::{Block, pack};
+use super::tile::{Place, Tile};
+use super::transpose::Transpose;
+use crate::CHAIN;
+use crate::isa::Level;
+use crate::op::Scratch;
+use crate::ops::elementwise::Activation;
+use crate::team::Part;
+use std::ops::Range;
+
+/// Where the factors and the results of a batch of products are, and what is done to the results.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// The first A and B.
+    pub a: *const f32,
+    /// See `a`.
+    pub b: *const f32,
+    /// The first C, dense.
+    pub c: *mut f32,
+    /// Elements from the first A and B to those of product i.
+    pub offsets: &'a dyn Fn(usize) -> (usize, usize),
+    /// n numbers added to each row of C, or null.
+    pub bias: *const f32,
+    /// Applied in the end.
+    pub activation: Activation,
+}
+
+/// Bytes of scratch memory that `product` needs, whatever the level.
+pub fn scratch(form: &Form, workers: usize) -> usize {
+    let of = |level, workers| {
+        Plan::new(level, form, workers).scratch_per_worker() * workers * size_of::<f32>()
+    };
+    Level::ALL
+        .into_iter()
+        .map(|level| of(level, workers).max(of(level, 1)))
+        .max()
+        .unwrap_or(0)
+}
+
+/// Rows and columns of C that this worker computes, or None. Rows count through all products.
+pub fn share(part: &Part<'_>, form: &Form) -> Option<(Range<usize>, Range<usize>)> {
+    Plan::new(part.level, form, part.count)
+        .share(form, part.index)
+        .map(|s| (s.rows, s.cols))
+}
+
+/// This worker's share of the products.
+///
+/// # Safety
+/// The operands reach all that the form says; `c` is written by this call alone.
+pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scratch: Scratch) {
+    let plan = Plan::new(part.level, form, part.count);
+    let Some(Share { rows, cols }) = plan.share(form, part.index) else {
+        return;
+    };
+    let floats = plan.scratch_per_worker();
+    // SAFETY: `scratch` has this many bytes for each worker, and each takes its own.
+    let memory = unsafe { scratch.slice::<f32>(part.index * floats * size_of::<f32>(), floats) };
+    let mut row = rows.start;
+    while row < rows.end {
+        let (i, first) = (row / form.m, row % form.m);
+        let count = (rows.end - row).min(form.m - first);
+        let (a_offset, b_offset) = (operands.offsets)(i);
+        let start = cols.start;
+        let region = Region {
+            level: part.level,
+            plan: &plan,
+            k: form.k,
+            rows: count,
+            cols: cols.len(),
+            a: Block {
+                ptr: operands.a,
+                row: form.a.0,
+                col: form.a.1,
+            }
+            .shift(a_offset)
+            .at(first, 0),
+            b: Block {
+                ptr: operands.b,
+                row: form.b.0,
+                col: form.b.1,
+            }
+            .shift(b_offset)
+            .at(0, start),
+            c: Place {
+                ptr: operands
+                    .c
+                    .wrapping_add((i * form.m + first) * form.n + start),
+                ld: form.n,
+            },
+            bias: if operands.bias.is_null() {
+                operands.bias
+            } else {
+                operands.bias.wrapping_add(start)
+            },
+            activation: operands.activation,
+        };
+        // SAFETY: rows and columns lie within the product, and no other worker has them.
+        unsafe { region.compute(memory) };
+        row += count;
+    }
+}
+
+/// A rectangle of C.
+#[derive(Clone, Copy)]
+struct Region<'a> {
+    level: Level,
+    plan: &'a Plan,
+    k: usize,
+    rows: usize,
+    cols: usize,
+    /// A from the region's first row on, B from its first column on.
+    a: Block,
+    b: Block,
+    c: Place,
+    bias: *const f32,
+    activation: Activation,
+}
+
+/// Consecutive terms of the sums, within one chain.
+struct Terms {
+    first: usize,
+    count: usize,
+    /// Whether the chain begins and ends with them, and whether it is the first and the last chain.
+    begins: bool,
+    ends: bool,
+    first_chain: bool,
+    last_chain: bool,
+}
+
+impl Terms {
+    /// Whether the sums are complete with them.
+    fn finish(&self) -> bool {
+        self.ends && self.last_chain
+    }
+}
+
+/// The blocks along k. One without terms if there are none.
+fn blocks(k: usize, kc: usize) -> impl Iterator<Item = Terms> {
+    let chains = k.div_ceil(CHAIN).max(1);
+    (0..chains).flat_map(move |chain| {
+        let start = chain * CHAIN;
+        let end = k.min(start + CHAIN);
+        let count = (end - start).div_ceil(kc).max(1);
+        (0..count).map(move |i| {
+            let first = start + i * kc;
+            Terms {
+                first,
+                count: kc.min(end - first),
+                begins: i == 0,
+                ends: i + 1 == count,
+                first_chain: chain == 0,
+                last_chain: chain + 1 == chains,
+            }
+        })
+    })
+}
+
+/// A worker's scratch memory.
+struct Memory<'a> {
+    a: &'a mut [f32],
+    b: &'a mut [f32],
+    /// Sums of a chain that is not the first, or Cᵀ.
+    sums: &'a mut [f32],
+}
+
+impl Region<'_> {
+    /// # Safety
+    /// All that the fields reach is valid memory; nothing else uses what `c` reaches.
+    unsafe fn compute(&self, memory: &mut [f32]) {
+        let (a, b, sums) = self.plan.scratch;
+        let (a_memory, rest) = memory.split_at_mut(a.next_multiple_of(16));
+        let (b_memory, rest) = rest.split_at_mut(b.next_multiple_of(16));
+        let mut memory = Memory {
+            a: a_memory,
+            b: b_memory,
+            sums: &mut rest[..sums],
+        };
+        // SAFETY: the caller's promise, here and below.
+        unsafe {
+            if self.plan.swapped {
+                self.swapped(&mut memory);
+            } else if self.k <= CHAIN {
+                self.blocked(&mut memory);
+            } else {
+                // Block by block, so that the sums of one chain stay in the cache.
+                for i in (0..self.rows).step_by(self.plan.mc) {
+                    for j in (0..self.cols).step_by(self.plan.nc) {
+                        let rows = self.plan.mc.min(self.rows - i);
+                        self.part(i, j, rows, self.plan.nc.min(self.cols - j))
+                            .blocked(&mut memory);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rectangle of it that begins at (i, j).
+    fn part(&self, i: usize, j: usize, rows: usize, cols: usize) -> Self {
+        let bias = if self.bias.is_null() {
+            self.bias
+        } else {
+            self.bias.wrapping_add(j)
+        };
+        let c = Place {
+            ptr: self.c.ptr.wrapping_add(i * self.c.ld + j),
+            ..self.c
+        };
+        Region {
+            rows,
+            cols,
+            a: self.a.at(i, 0),
+            b: self.b.at(0, j),
+            c,
+            bias,
+            ..*self
+        }
+    }
+
+    /// Cᵀ = Bᵀ·Aᵀ, then C.
+    ///
+    /// # Safety
+    /// As for `compute`.
+    unsafe fn swapped(&self, memory: &mut Memory<'_>) {
+        let sums = Place {
+            ptr: memory.sums.as_mut_ptr(),
+            ld: self.rows,
+        };
+        let other = Region {
+            rows: self.cols,
+            cols: self.rows,
+            a: self.b.transposed(),
+            b: self.a.transposed(),
+            c: sums,
+            bias: std::ptr::null(),
+            activation: Activation::Linear,
+            ..*self
+        };
+        // SAFETY: the caller's promise; `sums` has room for a region of the largest size.
+        unsafe {
+            other.blocked(memory);
+            let (src, dst) = (sums.ptr.cast_const(), self.c.ptr);
+            let (rows, cols) = (self.cols, self.rows);
+            let t = Transpose {
+                src,
+                src_ld: self.rows,
+                rows,
+                cols,
+                dst,
+                dst_ld: self.c.ld,
+                spill: false,
+            };
+            t.run(self.level);
+            finish(
+                self.level,
+                self.c,
+                (self.rows, self.cols),
+                self.bias,
+                self.activation,
+            );
+        }
+    }
+
+    /// Blocks of columns, of terms, of rows.
+    ///
+    /// # Safety
+    /// As for `compute`.
+    unsafe fn blocked(&self, memory: &mut Memory<'_>) {
+        let mc = even(self.rows, self.plan.mc);
+        let nc = even(self.cols, self.plan.nc)
+            .next_multiple_of(self.plan.width().vectors * self.plan.family.lanes);
+        let nc = nc.min(self.plan.nc.max(1));
+        for j in (0..self.cols).step_by(nc) {
+            let cols = nc.min(self.cols - j);
+            for terms in blocks(self.k, self.plan.kc) {
+                // SAFETY: the caller's promise; the blocks lie inside.
+                unsafe {
+                    let b = self.b.at(terms.first, j);
+                    let packed = self.plan.b != Source::Direct;
+                    if packed {
+                        self.pack_b(b, terms.count, cols, memory.b.as_mut_ptr());
+                    }
+                    for i in (0..self.rows).step_by(mc) {
+                        let part = self.part(i, j, mc.min(self.rows - i), cols);
+                        let b = if packed { None } else { Some(b) };
+                        part.tiles(&terms, b, memory);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Panels as wide as the tiles, one after another.
+    ///
+    /// # Safety
+    /// As for `compute`; `to` has room for them.
+    unsafe fn pack_b(&self, b: Block, terms: usize, cols: usize, to: *mut f32) {
+        let mut j = 0;
+        while j < cols {
+            let width = self.panel(cols - j).1;
+            // SAFETY: the caller's promise.
+            unsafe { pack(self.level, b.at(0, j), terms, width, to.add(j * terms)) };
+            j += width;
+        }
+    }
+
+    /// The width (its index) and the columns of the next panel, of those that are left.
+    fn panel(&self, left: usize) -> (usize, usize) {
+        let width = self.plan.family.narrow(left, self.plan.width);
+        (
+            width,
+            left.min(self.plan.family.widths[width].vectors * self.plan.family.lanes),
+        )
+    }
+
+    /// The tiles of a block: B where it lies, or from the panels.
+    ///
+    /// # Safety
+    /// As for `compute`.
+    unsafe fn tiles(&self, terms: &Terms, b: Option<Block>, memory: &mut Memory<'_>) {
+        let tallest = self.plan.width().tiles.len();
+        let count = self.rows.div_ceil(tallest);
+        let top = |tile: usize| self.rows * tile / count;
+        let mut a = self.a.at(0, terms.first);
+        if self.plan.pack_a {
+            for tile in 0..count {
+                let (i, height) = (top(tile), top(tile + 1) - top(tile));
+                // SAFETY: the caller's promise; a panel is `terms.count` rows of the tile's height.
+                unsafe {
+                    let to = memory.a.as_mut_ptr().add(i * terms.count);
+                    pack(self.level, a.at(i, 0).transposed(), terms.count, height, to);
+                }
+            }
+            // Row i of the copy begins where i·terms elements lie before it.
+            a = Block {
+                ptr: memory.a.as_ptr(),
+                row: terms.count,
+                col: 0,
+            };
+        }
+        let mut j = 0;
+        while j < self.cols {
+            let (width, cols) = self.panel(self.cols - j);
+            let mut tile = self.template(terms, j, memory.sums);
+            let lanes = self.plan.family.lanes;
+            let vectors = self.plan.family.widths[width].vectors;
+            tile.lanes = cols - (vectors - 1) * lanes;
+            let edge = usize::from(tile.lanes < lanes);
+            match b {
+                Some(b) => (tile.b, tile.b_step) = (b.at(0, j).ptr, b.row as isize),
+                None => {
+                    (tile.b, tile.b_step) = (
+                        memory.b.as_ptr().wrapping_add(j * terms.count),
+                        cols as isize,
+                    )
+                }
+            }
+            let (from, to) = (tile.from, tile.to.ptr);
+            for index in 0..count {
+                let (i, height) = (top(index), top(index + 1) - top(index));
+                tile.a = a.at(i, 0).ptr;
+                if self.plan.pack_a {
+                    tile.a_step = height as isize;
+                }
+                tile.to.ptr = to.wrapping_add(i * tile.to.ld);
+                if !from.is_null() {
+                    tile.from = from.wrapping_add(i * tile.from_ld);
+                }
+                // SAFETY: the caller's promise.
+                unsafe {
+                    (self.plan.family.widths[width].tiles[height - 1][edge])(&tile);
+                    if terms.finish()
+                        && matches!(self.activation, Activation::Tanh | Activation::Sigmoid)
+                    {
+                        finish(
+                            self.level,
+                            tile.to,
+                            (height, cols),
+                            std::ptr::null(),
+                            self.activation,
+                        );
+                    }
+                }
+            }
+            j += cols;
+        }
+    }
+
+    /// What the tiles from column j on have in common, and the place of the first row.
+    fn template(&self, terms: &Terms, j: usize, sums: &mut [f32]) -> Tile {
+        let c = Place {
+            ptr: self.c.ptr.wrapping_add(j),
+            ..self.c
+        };
+        // The first chain grows in C itself, a later one elsewhere until it is complete.
+        let grows = match terms.first_chain {
+            true => c,
+            false => Place {
+                ptr: sums.as_mut_ptr().wrapping_add(j),
+                ld: self.plan.nc,
+            },
+        };
+        let finish = terms.finish();
+        Tile {
+            k: terms.count,
+            a: self.a.ptr,
+            a_row: if self.plan.pack_a {
+                1
+            } else {
+                self.a.row as isize
+            },
+            a_step: self.a.col as isize,
+            b: self.b.ptr,
+            b_step: 0,
+            from: if terms.begins {
+                std::ptr::null()
+            } else {
+                grows.ptr
+            },
+            from_ld: grows.ld,
+            to: if terms.ends { c } else { grows },
+            merge: terms.ends && !terms.first_chain,
+            bias: if finish && !self.bias.is_null() {
+                self.bias.wrapping_add(j)
+            } else {
+                std::ptr::null()
+            },
+            relu: finish && self.activation == Activation::Relu,
+            lanes: 0,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The runtime: memory, the one door through which every kernel is called, and recorded steps. It knows nothing of
+//! Python.
+//!
+//! [`buffer`] holds storages, arrays and cells; [`door`] calls kernels, in one of three modes; [`record`] writes a
+//! step's calls down; [`plan`] decides where its intermediate values live; [`program`] plays it back on the threads
+//! of [`pool`]. Everything asked of the operating system is in [`os`].
+
+pub mod buffer;
+pub mod door;
+pub mod os;
+pub mod plan;
+pub mod pool;
+pub mod program;
+pub mod record;
+
+pub use buffer::{Array, Cell};
+pub use program::{Feed, Program, Replayed, Request};

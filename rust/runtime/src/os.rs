@@ -1,0 +1,120 @@
+//! Every call of the operating system, each with a portable fallback.
+
+use std::alloc::{self, Layout};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Alignment of every buffer: a cache line, and the widest vector.
+pub const ALIGN: usize = 64;
+
+/// From this size on, buffers start on a huge page's boundary and ask for huge pages.
+const HUGE: usize = 4 << 20;
+const HUGE_PAGE: usize = 2 << 20;
+
+fn layout(bytes: usize) -> Option<Layout> {
+    let align = if bytes >= HUGE { HUGE_PAGE } else { ALIGN };
+    Layout::from_size_align(bytes.max(1), align).ok()
+}
+
+/// Memory for `bytes` bytes, aligned to [`ALIGN`], its content undefined; None if the system has none.
+pub fn allocate(bytes: usize) -> Option<*mut u8> {
+    let layout = layout(bytes)?;
+    // SAFETY: the layout's size is not zero.
+    let ptr = unsafe { alloc::alloc(layout) };
+    if ptr.is_null() {
+        return None;
+    }
+    #[cfg(target_os = "linux")]
+    if bytes >= HUGE {
+        // Advice only: a failure changes nothing.
+        // SAFETY: the range was just allocated.
+        unsafe { libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
+    Some(ptr)
+}
+
+/// Gives memory back.
+///
+/// # Safety
+/// `ptr` came from [`allocate`] with the same `bytes` and is not used any more.
+pub unsafe fn free(ptr: *mut u8, bytes: usize) {
+    if let Some(layout) = layout(bytes) {
+        // SAFETY: the same layout as in `allocate`; the caller's promise.
+        unsafe { alloc::dealloc(ptr, layout) }
+    }
+}
+
+/// Sleeps while the word has this value; may wake early.
+pub fn wait_while(word: &AtomicU32, value: u32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: FUTEX_WAIT reads a word that outlives the call; no timeout.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            std::ptr::null::<libc::timespec>(),
+        );
+    }
+    #[cfg(not(target_os = "linux"))]
+    if word.load(Ordering::SeqCst) == value {
+        // Short enough to go unnoticed beside a step, long enough to leave the core to others.
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// Wakes all who sleep on the word.
+pub fn wake_all(word: &AtomicU32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: FUTEX_WAKE only uses the address.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = word;
+}
+
+static SPINS: AtomicU32 = AtomicU32::new(0);
+
+/// Spins a little; false once a wait has spun for some 2 µs (longer gains nothing on an idle machine and
+/// costs most on a busy one: measured).
+pub fn spin(calls: u32) -> bool {
+    for _ in 0..8 {
+        std::hint::spin_loop();
+    }
+    calls < SPINS.load(Ordering::Relaxed)
+}
+
+/// Measures the pause instruction, whose length differs tenfold between processors. Done when the pool starts.
+pub fn calibrate_spin() {
+    const ROUNDS: u32 = 1000;
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        std::hint::spin_loop();
+    }
+    let per_call = start.elapsed().max(Duration::from_nanos(1)) * 8 / ROUNDS;
+    let calls = Duration::from_micros(2).as_nanos() / per_call.as_nanos().max(1);
+    SPINS.store((calls as u32).clamp(1, 1000), Ordering::Relaxed);
+}
+
+/// How many threads this process may keep busy: its affinity and its container's quota count, rounded down.
+pub fn usable_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// Calls `hook` in every child that this process forks.
+pub fn on_fork(hook: extern "C" fn()) {
+    #[cfg(unix)]
+    // SAFETY: registers a function that lives as long as the process.
+    unsafe {
+        libc::pthread_atfork(None, None, Some(unsafe_hook(hook)));
+    }
+    #[cfg(not(unix))]
+    let _ = hook;
+}
+
+#[cfg(unix)]
+fn unsafe_hook(hook: extern "C" fn()) -> unsafe extern "C" fn() {
+    hook
+}

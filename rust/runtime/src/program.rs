@@ -1,0 +1,456 @@
+//! A recorded step, ready to be played back for many batches in one call.
+
+use crate::buffer::{Array, Cell, State, Storage};
+use crate::door::lock_in_order;
+use crate::record::{Call, Operand, Recording, Slot};
+use crate::{door, plan, pool};
+use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Part, Scratch, View, row};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+/// Where an input's values come from.
+pub enum Feed {
+    /// This array, the same for every step.
+    Array(Array),
+    /// Rows of this array, picked by the call's row numbers and converted to the input's dtype. `check` stops the
+    /// replay before a batch that holds NaN or infinity.
+    Rows {
+        /// The data set: any dtype and strides; rows are its first axis.
+        source: Array,
+        /// Whether values must be finite.
+        check: bool,
+    },
+}
+
+/// What a replay did.
+pub struct Replayed {
+    /// Batches that were completed.
+    pub steps: usize,
+    /// The feed and the position in `rows` of a row with a value that is not finite; its batch was not begun.
+    pub bad_row: Option<(usize, usize)>,
+    /// The outputs: of all steps, one after another along the first axis, if asked for.
+    pub outputs: Vec<Array>,
+}
+
+/// How a replay is to go.
+pub struct Request<'a> {
+    /// One per input of the step.
+    pub feeds: &'a [Feed],
+    /// Row numbers, `batch` for each step.
+    pub rows: &'a [i64],
+    /// Rows per step.
+    pub batch: usize,
+    /// Steps at most; at least one is made.
+    pub steps: usize,
+    /// The call ends at the first batch boundary after this time.
+    pub budget: Duration,
+    /// Whether outputs are wanted.
+    pub keep_outputs: bool,
+}
+
+/// A step that can be replayed.
+pub struct Program {
+    calls: Vec<Planned>,
+    slots: Vec<Slot>,
+    offsets: Vec<Option<usize>>,
+    inputs: Vec<Meta>,
+    outputs: Vec<Operand>,
+    cells: Vec<Arc<Cell>>,
+    written: Vec<bool>, // per cell
+    arena_bytes: usize,
+    scratch_bytes: usize,
+    workers: usize,
+    /// Arenas that no replay uses now.
+    arenas: Mutex<Vec<Arc<Storage>>>,
+}
+
+struct Planned {
+    call: Call,
+    /// Whether all workers take part; otherwise the first does it alone.
+    shared: bool,
+    /// Whether the workers must meet before it.
+    barrier: bool,
+}
+
+/// A call with its operands' addresses.
+struct Bound<'a> {
+    op: &'static OpDef,
+    attrs: &'a Attrs,
+    ins: Vec<View>,
+    outs: Vec<View>,
+    shared: bool,
+    barrier: bool,
+}
+
+impl Program {
+    /// Plans a recording.
+    pub fn new(recording: Recording) -> Program {
+        let Recording { calls, slots, inputs, outputs, .. } = recording;
+        let calls = plan::drop_dead_calls(calls, &slots, &outputs);
+        let (offsets, arena_bytes) = plan::place(&calls, &slots, &outputs);
+        let workers = pool::threads();
+        let scratch_bytes = calls.iter().map(|c| scratch_of(c, workers)).max().unwrap_or(0);
+        let (mut cells, mut written) = (Vec::new(), Vec::new());
+        for (i, slot) in slots.iter().enumerate() {
+            if let Slot::Cell(cell) = slot {
+                cells.push(cell.clone());
+                written.push(calls.iter().any(|c| c.outs[..c.inouts].iter().any(|o| o.slot == i)));
+            }
+        }
+        Program {
+            calls: schedule(calls, workers),
+            slots,
+            offsets,
+            inputs,
+            outputs,
+            cells,
+            written,
+            arena_bytes,
+            scratch_bytes,
+            workers,
+            arenas: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Bytes of the arena.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes
+    }
+
+    /// The rows called, in order, with their floating-point operations.
+    pub fn profile(&self) -> Vec<(&'static str, u64)> {
+        let flops = |c: &Call| (c.op.flops)(&metas(&c.ins), &metas(&c.outs), &c.attrs);
+        self.calls.iter().map(|p| (p.call.op.name, flops(&p.call))).collect()
+    }
+
+    /// Whether a change of the number of threads asks for a new plan.
+    pub fn is_stale(&self) -> bool {
+        self.workers != pool::threads()
+    }
+
+    /// Plays the step back.
+    pub fn replay(&self, request: &Request<'_>) -> Result<Replayed, Fault> {
+        self.check(request)?;
+        let arena = self.take_arena()?;
+        if door::checking() {
+            // SAFETY: the arena is ours until it is given back. All ones is NaN in every floating-point format.
+            unsafe { std::ptr::write_bytes(arena.ptr(), 0xff, arena.bytes()) };
+        }
+        let staged = Staged::new(self, request)?;
+        let kept = self.allocate_outputs(request)?;
+        let mut states = lock_in_order(&self.cells);
+        let result = self.unshare(&mut states).and_then(|()| {
+            let bound = self.bind(&states, &arena, &staged);
+            self.run(request, &bound, &staged, &kept, &arena)
+        });
+        if let Ok((steps, _)) = result {
+            for (state, _) in states.iter_mut().zip(&self.written).filter(|(_, w)| **w) {
+                state.version += steps as u64;
+            }
+        }
+        drop(states);
+        self.arenas.lock().unwrap_or_else(|e| e.into_inner()).push(arena);
+        let (steps, bad_row) = result?;
+        let outputs = kept.into_iter().map(|k| k.finish(steps)).collect();
+        Ok(Replayed { steps, bad_row, outputs })
+    }
+
+    fn check(&self, request: &Request<'_>) -> Result<(), Fault> {
+        let wrong = |what: String| Err(Fault::Value(format!("replay: {what}")));
+        if request.feeds.len() != self.inputs.len() {
+            return wrong(format!("{} inputs expected, got {}", self.inputs.len(), request.feeds.len()));
+        }
+        for (i, (feed, meta)) in request.feeds.iter().zip(&self.inputs).enumerate() {
+            let fits = match feed {
+                Feed::Array(a) => a.meta == *meta && a.is_dense() && !a.is_dry(),
+                Feed::Rows { source, .. } => {
+                    let (rows, shape) = (&meta.shape, &source.meta.shape);
+                    !shape.is_empty() && rows[0] == request.batch && shape[1..] == rows[1..]
+                }
+            };
+            if !fits {
+                return wrong(format!("input {i} must be {meta:?}"));
+            }
+        }
+        if request.rows.len() < request.batch * request.steps || request.steps == 0 {
+            return wrong(format!(
+                "{} steps of {} rows, but {} row numbers",
+                request.steps,
+                request.batch,
+                request.rows.len()
+            ));
+        }
+        Ok(())
+    }
+
+    fn take_arena(&self) -> Result<Arc<Storage>, Fault> {
+        let free = self.arenas.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        free.map_or_else(|| Storage::allocate(self.arena_bytes + self.scratch_bytes), Ok)
+    }
+
+    fn unshare(&self, states: &mut [RwLockWriteGuard<'_, State>]) -> Result<(), Fault> {
+        states.iter_mut().zip(&self.written).filter(|(_, w)| **w).try_for_each(|(s, _)| s.unshare())
+    }
+
+    fn allocate_outputs(&self, request: &Request<'_>) -> Result<Vec<Kept>, Fault> {
+        if !request.keep_outputs {
+            return Ok(Vec::new());
+        }
+        self.outputs.iter().map(|o| Kept::allocate(o, request.steps)).collect()
+    }
+
+    fn bind<'a>(
+        &'a self,
+        states: &[RwLockWriteGuard<'_, State>],
+        arena: &Storage,
+        staged: &Staged,
+    ) -> (Vec<Bound<'a>>, Vec<View>) {
+        let mut cell = 0;
+        let bases: Vec<*mut u8> = self
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(i, slot)| match slot {
+                Slot::Input(k) => staged.inputs[*k].ptr(),
+                Slot::Cell(_) => {
+                    cell += 1;
+                    states[cell - 1].array.ptr()
+                }
+                Slot::Const(storage) => storage.ptr(),
+                Slot::Local(_) => arena.ptr().wrapping_add(self.offsets[i].unwrap_or(0)),
+            })
+            .collect();
+        // SAFETY: inputs, cells (locked), constants and the arena outlive the replay; the plan keeps locals that live
+        // at the same time apart; a recorded call's outs are its own slots.
+        let view = |o: &Operand| unsafe { View::new(bases[o.slot].wrapping_add(o.offset), o.meta, o.strides) };
+        let bound = |p: &'a Planned| Bound {
+            op: p.call.op,
+            attrs: &p.call.attrs,
+            ins: p.call.ins.iter().map(view).collect(),
+            outs: p.call.outs.iter().map(view).collect(),
+            shared: p.shared,
+            barrier: p.barrier,
+        };
+        (self.calls.iter().map(bound).collect(), self.outputs.iter().map(view).collect())
+    }
+
+    /// The steps, on all workers. Returns how many were completed, and a row that stopped them.
+    fn run(
+        &self,
+        request: &Request<'_>,
+        (calls, outputs): &(Vec<Bound<'_>>, Vec<View>),
+        staged: &Staged,
+        kept: &[Kept],
+        arena: &Storage,
+    ) -> Result<(usize, Option<(usize, usize)>), Fault> {
+        let start = Instant::now();
+        let stop = AtomicBool::new(false);
+        let done = AtomicUsize::new(0);
+        // SAFETY: the bytes behind the arena's locals, which no view reaches; aligned, as the arena's size is.
+        let scratch = unsafe { Scratch::new(arena.ptr().wrapping_add(self.arena_bytes), self.scratch_bytes) };
+        let workers = if calls.iter().any(|c| c.shared) { self.workers } else { 1 };
+        pool::run(workers, &|part: &Part<'_>| {
+            let solo = Part::solo(part.level);
+            for step in 0..request.steps {
+                for gather in &staged.gathers {
+                    gather.run(part, step);
+                }
+                part.barrier();
+                if staged.gathers.iter().any(|g| g.bad().is_some()) {
+                    return;
+                }
+                for call in calls {
+                    if call.barrier {
+                        part.barrier();
+                    }
+                    if call.shared {
+                        (call.op.run)(part, &call.ins, &call.outs, call.attrs, scratch);
+                    } else if part.index == 0 {
+                        (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, scratch);
+                    }
+                }
+                part.barrier();
+                if part.index == 0 {
+                    for (keep, view) in kept.iter().zip(outputs) {
+                        keep.store(view, step);
+                    }
+                    done.store(step + 1, Ordering::Relaxed);
+                    stop.store(start.elapsed() >= request.budget, Ordering::Relaxed);
+                }
+                part.barrier();
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })?;
+        let steps = done.into_inner();
+        let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
+        Ok((steps, bad))
+    }
+}
+
+fn metas(operands: &[Operand]) -> Vec<Meta> {
+    operands.iter().map(|o| o.meta).collect()
+}
+
+fn scratch_of(call: &Call, workers: usize) -> usize {
+    (call.op.scratch)(&metas(&call.ins), &metas(&call.outs), &call.attrs, workers)
+}
+
+/// Decides who does each call, and where the workers must meet: before a call that may read what another worker
+/// wrote, or write what it reads.
+fn schedule(calls: Vec<Call>, workers: usize) -> Vec<Planned> {
+    let mut unmet = false; // has anything run since the workers met?
+    let mut unmet_shared = false; // ... on more than one worker?
+    let mut planned = Vec::with_capacity(calls.len());
+    for call in calls {
+        let shared = workers > 1 && (call.op.tasks)(&metas(&call.ins), &metas(&call.outs), &call.attrs) > 1;
+        let barrier = if shared { unmet } else { unmet_shared };
+        if barrier {
+            unmet_shared = false;
+        }
+        unmet = true;
+        unmet_shared |= shared;
+        planned.push(Planned { call, shared, barrier });
+    }
+    planned
+}
+
+/// The inputs' memory during a replay, and what fills it.
+struct Staged {
+    inputs: Vec<Array>,
+    gathers: Vec<Gather>,
+}
+
+impl Staged {
+    fn new(program: &Program, request: &Request<'_>) -> Result<Staged, Fault> {
+        let op = row("gather_rows").ok_or_else(|| Fault::Runtime("the gather_rows row is missing".into()))?;
+        let (mut inputs, mut gathers) = (Vec::new(), Vec::new());
+        for (i, (feed, meta)) in request.feeds.iter().zip(&program.inputs).enumerate() {
+            match feed {
+                Feed::Array(array) => inputs.push(array.clone()),
+                Feed::Rows { source, check } => {
+                    let into = Array::allocate(*meta)?;
+                    gathers.push(Gather::new(op, i, source, &into, *check, request)?);
+                    inputs.push(into);
+                }
+            }
+        }
+        Ok(Staged { inputs, gathers })
+    }
+}
+
+/// Fills an input with the rows of a step.
+struct Gather {
+    op: &'static OpDef,
+    input: usize,
+    attrs: Attrs,
+    source: Array,
+    into: Array,
+    status: Array,
+    rows: *const i64,
+    batch: usize,
+    shared: bool,
+}
+
+// SAFETY: `rows` points into the request, which outlives the replay, and is only read.
+unsafe impl Sync for Gather {}
+
+impl Gather {
+    fn new(
+        op: &'static OpDef,
+        input: usize,
+        source: &Array,
+        into: &Array,
+        check: bool,
+        request: &Request<'_>,
+    ) -> Result<Gather, Fault> {
+        let attrs = Attrs(vec![Attr::Int(into.meta.dtype as i64), Attr::Int(check as i64)]);
+        let ins = [source.meta, Meta::new(DType::I64, &[request.batch])];
+        let outs = (op.infer)(&ins, &[], &attrs)?;
+        Ok(Gather {
+            op,
+            input,
+            source: source.clone(),
+            into: into.clone(),
+            status: crate::buffer::scalar(-1i64)?.reshape(&[1])?,
+            rows: request.rows.as_ptr(),
+            batch: request.batch,
+            shared: (op.tasks)(&ins, &outs, &attrs) > 1,
+            attrs,
+        })
+    }
+
+    fn run(&self, part: &Part<'_>, step: usize) {
+        // SAFETY: `check` saw to it that there are `batch` row numbers for each step; read only.
+        let rows = unsafe {
+            let meta = Meta::new(DType::I64, &[self.batch]);
+            View::new(self.rows.add(step * self.batch).cast_mut().cast(), meta, meta.shape.row_major())
+        };
+        let (ins, outs) = ([self.source.view(), rows], [self.into.view(), self.status.view()]);
+        if self.shared {
+            (self.op.run)(part, &ins, &outs, &self.attrs, Scratch::none());
+        } else if part.index == 0 {
+            (self.op.run)(&Part::solo(part.level), &ins, &outs, &self.attrs, Scratch::none());
+        }
+    }
+
+    /// The position in the batch of a row that is not acceptable.
+    fn bad(&self) -> Option<usize> {
+        // SAFETY: an int64 of our own, written by the gather before the barrier that precedes this.
+        let status = unsafe { self.status.ptr().cast::<i64>().read() };
+        usize::try_from(status).ok()
+    }
+}
+
+/// An output kept: a place for its value at each step.
+struct Kept {
+    all: Array,
+    bytes: usize,
+    per_step: Meta,
+}
+
+impl Kept {
+    fn allocate(output: &Operand, steps: usize) -> Result<Kept, Fault> {
+        let per_step = output.meta;
+        let mut shape = vec![steps];
+        shape.extend_from_slice(&per_step.shape);
+        door::check_result_rank(shape.len())?;
+        let all = Array::allocate(Meta::new(per_step.dtype, &shape))?;
+        Ok(Kept { all, bytes: per_step.bytes(), per_step })
+    }
+
+    /// Copies an output of a step to its place.
+    fn store(&self, view: &View, step: usize) {
+        let size = self.per_step.dtype.size();
+        let to = self.all.ptr().wrapping_add(step * self.bytes);
+        let from = view.address();
+        if view.is_dense() {
+            // SAFETY: `bytes` bytes of a dense value, into its own place among `steps`.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, self.bytes) };
+            return;
+        }
+        let mut index = [0usize; lumbre_kernels::MAX_RANK];
+        for i in 0..view.len() {
+            let at: isize = (0..view.shape().len()).map(|a| index[a] as isize * view.strides[a]).sum();
+            // SAFETY: an element of the view, and element i of its dense place.
+            unsafe { std::ptr::copy_nonoverlapping(from.offset(at * size as isize), to.add(i * size), size) };
+            for axis in (0..view.shape().len()).rev() {
+                index[axis] += 1;
+                if index[axis] < view.shape()[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+    }
+
+    /// The values of the steps that were made: shape (steps, …).
+    fn finish(self, steps: usize) -> Array {
+        let rank = self.all.meta.shape.len();
+        let mut counts = self.all.meta.shape.to_vec();
+        counts[0] = steps;
+        self.all.slice(&vec![0; rank], &counts, &vec![1; rank]).unwrap_or(self.all)
+    }
+}

@@ -1,0 +1,291 @@
+"""Recorded steps: they equal eager ones, and where they cannot they say so and stay eager."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lumbre
+from lumbre import _core, capture, ops
+from lumbre.autograd import Tensor
+
+
+def state(model: lumbre.Model) -> list[np.ndarray]:
+    return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+
+
+def make(eager: bool, rate: Any = 0.01, dropout: float = 0.3) -> lumbre.Model:
+    lumbre.utils.set_random_seed(5)
+    model = lumbre.Sequential(
+        [
+            lumbre.Input((12,)),
+            lumbre.layers.Dense(24, "relu"),
+            lumbre.layers.Dropout(dropout, seed=3),
+            lumbre.layers.Dense(16, "tanh"),
+            lumbre.layers.Dense(5, "softmax"),
+        ]
+    )
+    model.compile(
+        lumbre.optimizers.Adam(rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        run_eagerly=eager,
+    )
+    return model
+
+
+def data(n: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 12)).astype("float32")
+    return x, np.abs(x[:, :5]).argmax(-1)
+
+
+def assert_same(a: lumbre.Model, b: lumbre.Model) -> None:
+    for left, right in zip(state(a), state(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_fit_replayed_equals_fit_eager() -> None:
+    """With dropout, a ragged last batch, weights, metrics and a validation set, bit for bit."""
+    x, y = data()
+    weights = np.linspace(0.5, 1.5, len(x)).astype("float32")
+    models = [make(True), make(False)]
+    histories = [
+        m.fit(x, y, batch_size=32, epochs=4, sample_weight=weights, validation_split=0.2, verbose=0)
+        for m in models
+    ]
+    assert histories[0].history == histories[1].history
+    assert_same(*models)
+
+
+def test_fit_replays() -> None:
+    """The second epoch runs no step in Python."""
+    x, y = data(128)
+    model = make(False)
+    model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+    calls = 0
+    original = type(model).call
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return original(self, *args, **kwargs)
+
+    type(model).call = counted
+    try:
+        model.fit(x, y, batch_size=32, epochs=3, verbose=0)
+    finally:
+        type(model).call = original
+    assert calls == 0
+
+
+def test_schedules_run_in_the_program() -> None:
+    x, y = data()
+    schedule = lumbre.optimizers.schedules.ExponentialDecay(0.05, decay_steps=3, decay_rate=0.7)
+    models = [make(eager, schedule) for eager in (True, False)]
+    for m in models:
+        m.fit(x, y, batch_size=16, epochs=3, verbose=0)
+    assert_same(*models)
+
+
+def test_a_changed_learning_rate_is_used() -> None:
+    x, y = data(128)
+    models = [make(True), make(False)]
+    for m in models:
+        m.fit(x, y, epochs=2, verbose=0)
+        m.optimizer.learning_rate = 0.001
+        m.fit(x, y, epochs=2, verbose=0)
+    assert_same(*models)
+
+
+def test_weights_set_and_layers_frozen_between_calls() -> None:
+    x, y = data(128)
+    models = [make(True), make(False)]
+    for m in models:
+        m.fit(x, y, epochs=2, verbose=0)
+        m.set_weights([w * 0.5 for w in m.get_weights()])
+        m.fit(x, y, epochs=2, verbose=0)
+        m.layers[0].trainable = False
+        m.compile(lumbre.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
+        before = m.layers[0].get_weights()
+        m.fit(x, y, epochs=3, verbose=0)
+        for a, b in zip(before, m.layers[0].get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert_same(*models)
+
+
+def test_changing_batch_sizes() -> None:
+    x, y = data()
+    models = [make(True), make(False)]
+    for m in models:
+        for batch in (150, 32, 7, 64, 32, 149, 5, 11, 13, 32):
+            m.fit(x, y, batch_size=batch, epochs=2, verbose=0)
+    assert_same(*models)
+
+
+def test_weights_read_during_training_keep_their_values() -> None:
+    """Arrays handed out are copies, and tensors that hold a weight are not overwritten by a replay."""
+    x, y = data(128)
+    model = make(False)
+    model.fit(x, y, epochs=2, verbose=0)
+    held = model.layers[0].kernel.value
+    copied = held.numpy()
+    model.fit(x, y, epochs=1, verbose=0)
+    np.testing.assert_array_equal(held.numpy(), copied)
+    assert (model.layers[0].kernel.numpy() != copied).any()
+
+
+def test_a_captured_function_equals_itself() -> None:
+    w = lumbre.Variable(np.ones((3, 2), "float32"))
+    plain_w = lumbre.Variable(np.ones((3, 2), "float32"))
+
+    def step(v: lumbre.Variable, x: Tensor) -> dict[str, Tensor]:
+        loss = ops.sum(ops.square(ops.matmul(x, v)))
+        g = lumbre.grad(loss, v)
+        v.assign_sub(g * 0.01)
+        return {"loss": loss, "norm": ops.sqrt(ops.sum(g * g))}
+
+    captured = lumbre.capture(lambda x: step(w, x))
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        x = rng.standard_normal((4, 3)).astype("float32")
+        a, b = captured(x), step(plain_w, Tensor(x))
+        assert a["loss"].item() == b["loss"].item() and a["norm"].item() == b["norm"].item()
+    np.testing.assert_array_equal(w.numpy(), plain_w.numpy())
+
+
+def reasons(step: Any, *args: Any, times: int = 4) -> list[str]:
+    found: list[str] = []
+    captured = capture.Captured(step, found.append)
+    for _ in range(times):
+        tensors = [Tensor(a) for a in args]
+        entry = captured.entry(tuple(t.shape for t in tensors))
+        assert entry.program is None or not found
+        if entry.program is None:
+            captured.run(entry, tensors)
+    return found
+
+
+def test_reading_a_value_keeps_the_step_eager() -> None:
+    assert "was read in Python" in reasons(lambda x: x * float(ops.sum(x)), [1.0, 2.0])[0]
+
+
+def test_a_host_value_that_changes_keeps_the_step_eager() -> None:
+    rng = np.random.default_rng(0)
+    found = reasons(lambda x: x * Tensor(rng.standard_normal(2).astype("float32")), [1.0, 2.0])
+    assert "changed between the two steps" in found[0]
+
+
+def test_other_calls_the_second_time_keep_the_step_eager() -> None:
+    count = iter(range(100))
+    found = reasons(lambda x: ops.exp(x) if next(count) % 2 else ops.tanh(x), [1.0, 2.0])
+    assert "tanh the first time and exp the second" in found[0]
+
+
+def test_an_old_value_used_after_the_update_keeps_the_step_eager() -> None:
+    v = lumbre.Variable([1.0, 2.0])
+
+    def step(x: Tensor) -> Tensor:
+        old = v.value
+        v.assign(old + x)
+        return old * 2.0
+
+    assert "before its update" in reasons(step, [1.0, 1.0])[0]
+    np.testing.assert_array_equal(v.numpy(), [5.0, 6.0])
+
+
+def test_a_tracked_attribute_makes_the_step_record_anew() -> None:
+    class Scale(capture.Tracked):
+        def __init__(self) -> None:
+            self.by = 2.0
+
+    scale = Scale()
+    f = lumbre.capture(lambda x: x * scale.by)
+    assert [f([1.0]).item() for _ in range(4)] == [2.0] * 4
+    scale.by = 5.0
+    assert [f([1.0]).item() for _ in range(4)] == [5.0] * 4
+
+
+def test_an_exception_while_recording_leaves_no_recording_behind() -> None:
+    def fails(x: Tensor) -> Tensor:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        lumbre.capture(fails)([1.0])
+    assert not _core.recording()
+
+
+def test_captured_functions_do_not_nest() -> None:
+    inner = lumbre.capture(lambda x: x * 2.0)
+    with pytest.raises(RuntimeError, match="do not nest"):
+        lumbre.capture(lambda x: inner(x))([1.0])
+    assert not _core.recording()
+
+
+def test_two_threads_train_two_models() -> None:
+    x, y = data()
+    alone = make(False)
+    alone.fit(x, y, epochs=6, verbose=0, shuffle=False)
+    models = [make(False), make(False)]
+    threads = [
+        threading.Thread(target=m.fit, args=(x, y), kwargs={"epochs": 6, "verbose": 0, "shuffle": False})
+        for m in models
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    for m in models:
+        assert_same(m, alone)
+
+
+def test_weights_can_be_read_while_another_thread_trains() -> None:
+    x, y = data(2000)
+    model = make(False)
+    model.fit(x, y, epochs=2, verbose=0)
+    trainer = threading.Thread(target=model.fit, args=(x, y), kwargs={"epochs": 30, "verbose": 0})
+    trainer.start()
+    reads = 0
+    while trainer.is_alive():
+        assert np.isfinite(model.layers[0].kernel.numpy()).all()
+        reads += 1
+    trainer.join()
+    assert reads > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_trains() -> None:
+    x, y = data(512)
+    model = make(False)
+    model.fit(x, y, epochs=2, verbose=0)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            model.fit(x, y, epochs=3, verbose=0)
+            ops.matmul(np.ones((512, 512), "float32"), np.ones((512, 512), "float32"))
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    model.fit(x, y, epochs=1, verbose=0)
+
+
+def test_no_growth_over_batches_and_fits() -> None:
+    """Storages are given back: the number of live arrays' bytes does not grow with fits."""
+    import resource
+
+    x, y = data(512)
+    model = make(False)
+    for _ in range(20):
+        model.fit(x, y, epochs=1, verbose=0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(200):
+        model.fit(x, y, epochs=1, verbose=0)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 1024

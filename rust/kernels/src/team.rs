@@ -58,6 +58,8 @@ impl Barrier {
             return;
         }
         let epoch = self.epoch.0.load(Ordering::Relaxed);
+        // Poison comes with a new epoch: who arrives before it sees that, who arrives after it sees this.
+        assert!(!self.poisoned.load(Ordering::SeqCst), "another worker of the team failed");
         if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.count {
             self.arrived.0.store(0, Ordering::Relaxed);
             // SeqCst pairs with the waiter's increment of `parked` and second look at `epoch`: one of us sees the other.

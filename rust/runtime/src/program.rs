@@ -352,6 +352,8 @@ struct Gather {
     rows: *const i64,
     batch: usize,
     shared: bool,
+    /// Its own: gathers of several inputs run side by side.
+    scratch: Arc<Storage>,
 }
 
 // SAFETY: `rows` points into the request, which outlives the replay, and is only read.
@@ -378,6 +380,7 @@ impl Gather {
             rows: request.rows.as_ptr(),
             batch: request.batch,
             shared: (op.tasks)(&ins, &outs, &attrs) > 1,
+            scratch: Storage::allocate((op.scratch)(&ins, &outs, &attrs, pool::threads()))?,
             attrs,
         })
     }
@@ -389,10 +392,12 @@ impl Gather {
             View::new(self.rows.add(step * self.batch).cast_mut().cast(), meta, meta.shape.row_major())
         };
         let (ins, outs) = ([self.source.view(), rows], [self.into.view(), self.status.view()]);
+        // SAFETY: this gather's own memory, held by it; gathers of consecutive steps are a barrier apart.
+        let scratch = unsafe { Scratch::new(self.scratch.ptr(), self.scratch.bytes()) };
         if self.shared {
-            (self.op.run)(part, &ins, &outs, &self.attrs, Scratch::none());
+            (self.op.run)(part, &ins, &outs, &self.attrs, scratch);
         } else if part.index == 0 {
-            (self.op.run)(&Part::solo(part.level), &ins, &outs, &self.attrs, Scratch::none());
+            (self.op.run)(&Part::solo(part.level), &ins, &outs, &self.attrs, scratch);
         }
     }
 

@@ -217,10 +217,11 @@ impl<L: Label> Kernel for NarrowSparse<'_, L> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let Sparse { x, labels, loss, mut gradient, classes } = self.0;
+        let mut tile = Tile::new(classes);
         for first in (0..labels.len()).step_by(narrow::ROWS) {
             let labels = &labels[first..labels.len().min(first + narrow::ROWS)];
             let rows = first * classes..(first + labels.len()) * classes;
-            let mut tile = Tile::new(&x[rows.clone()], classes);
+            tile.take(&x[rows.clone()]);
             tile.shift(s, &tile.max(s));
             let mut shifted = Row([f32::NAN; narrow::ROWS]);
             for (r, label) in labels.iter().enumerate() {
@@ -323,10 +324,12 @@ impl Kernel for NarrowDense<'_> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let Dense { x, targets, loss, mut gradient, classes } = self.0;
+        let (mut tile, mut t) = (Tile::new(classes), Tile::new(classes));
         for (b, loss) in loss.chunks_mut(narrow::ROWS).enumerate() {
             let first = b * narrow::ROWS;
             let rows = first * classes..(first + loss.len()) * classes;
-            let (mut tile, t) = (Tile::new(&x[rows.clone()], classes), Tile::new(&targets[rows.clone()], classes));
+            tile.take(&x[rows.clone()]);
+            t.take(&targets[rows.clone()]);
             tile.shift(s, &tile.max(s));
             let (dots, totals) = (t.dot(s, &tile), t.sum(s, #[inline(always)] |_, _, t| t));
             let sums = tile.exp(s);

@@ -201,7 +201,10 @@ pub(super) fn sum_each(len: usize, mut f: impl FnMut(usize) -> f64) -> f64 {
 /// What is done with one row, or with a tile of narrow ones.
 trait RowOp: Copy {
     fn row<T: Real, S: Lanes>(self, s: S, ins: [&[T]; 2], out: &mut [T]);
-    fn tile<S: Lanes>(self, s: S, ins: [Tile; 2]) -> Tile;
+    /// The result takes the place of the first operand.
+    fn tile<S: Lanes>(self, s: S, a: &mut Tile, b: &Tile);
+    /// Whether there is a second operand.
+    const BINARY: bool;
 }
 
 struct Rows<'a, T, O> {
@@ -229,9 +232,15 @@ impl<O: RowOp> Kernel for Narrow<'_, O> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let Rows { op, ins, out, length } = self.0;
-        let [a, b] = ins.map(|x| x.chunks(narrow::ROWS * length));
-        for ((a, b), out) in a.zip(b).zip(out.chunks_mut(narrow::ROWS * length)) {
-            op.tile(s, [Tile::new(a, length), Tile::new(b, length)]).put(out);
+        let (mut a, mut b) = (Tile::new(length), Tile::new(length));
+        let [x, y] = ins.map(|x| x.chunks(narrow::ROWS * length));
+        for ((x, y), out) in x.zip(y).zip(out.chunks_mut(narrow::ROWS * length)) {
+            a.take(x);
+            if O::BINARY {
+                b.take(y);
+            }
+            op.tile(s, &mut a, &b);
+            a.put(out);
         }
     }
 }
@@ -276,12 +285,12 @@ impl RowOp for Softmax {
         y.iter_mut().for_each(|y| *y = y.times(scale));
     }
     #[inline(always)]
-    fn tile<S: Lanes>(self, s: S, [mut x, _]: [Tile; 2]) -> Tile {
+    fn tile<S: Lanes>(self, s: S, x: &mut Tile, _: &Tile) {
         x.shift(s, &x.max(s));
         let sums = x.exp(s);
         x.scale(s, &sums.inverse(s));
-        x
     }
+    const BINARY: bool = false;
 }
 
 /// y = (x − max) − log Σ exp(x − max)
@@ -299,12 +308,12 @@ impl RowOp for LogSoftmax {
         }
     }
     #[inline(always)]
-    fn tile<S: Lanes>(self, s: S, [mut x, _]: [Tile; 2]) -> Tile {
+    fn tile<S: Lanes>(self, s: S, x: &mut Tile, _: &Tile) {
         x.shift(s, &x.max(s));
         let sums = x.sum(s, #[inline(always)] |_, _, x| math::exp(s, x));
         x.shift(s, &sums.log(s));
-        x
     }
+    const BINARY: bool = false;
 }
 
 /// The gradient of softmax: dx = y · (g − Σ g · y)
@@ -320,11 +329,11 @@ impl RowOp for SoftmaxGrad {
         }
     }
     #[inline(always)]
-    fn tile<S: Lanes>(self, s: S, [y, mut g]: [Tile; 2]) -> Tile {
-        g.shift(s, &y.dot(s, &g));
-        g.times(s, &y);
-        g
+    fn tile<S: Lanes>(self, s: S, y: &mut Tile, g: &Tile) {
+        let dots = y.dot(s, g);
+        y.map(s, #[inline(always)] |j, lane, y| s.mul(y, s.sub(g.at(s, j, lane), dots.at(s, lane))));
     }
+    const BINARY: bool = true;
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ type Reference = (&'static str, fn(f64) -> f64, f32, f32);
 
 #[test]
 fn functions_of_one_number_against_float64() {
-    let references: [Reference; 24] = [
+    let references: [Reference; 23] = [
         ("negative", |x| -x, -3.0, 3.0),
         ("abs", f64::abs, -3.0, 3.0),
         ("square", |x| x * x, -3.0, 3.0),
@@ -49,7 +49,6 @@ fn functions_of_one_number_against_float64() {
         ("ceil", f64::ceil, -3.0, 3.0),
         ("round", f64::round_ties_even, -3.0, 3.0),
         ("relu", |x| if x < 0.0 { 0.0 } else { x }, -3.0, 3.0),
-        ("expm1", libm::expm1, -3.0, 3.0),
         ("log1p", libm::log1p, -0.9, 3.0),
         ("log2", libm::log2, 0.1, 9.0),
         ("log10", libm::log10, 0.1, 9.0),
@@ -92,9 +91,10 @@ fn special_values_of_functions_of_one_number() {
 }
 
 #[test]
+#[allow(clippy::type_complexity)] // name and reference
 fn arithmetic_of_two_numbers() {
     let (a, b) = (uniform(1, 777, -9.0, 9.0), uniform(2, 777, -9.0, 9.0));
-    let references: [(_, fn(f32, f32) -> f32); 4] =
+    let references: [(&str, fn(f32, f32) -> f32); 4] =
         [("add", |a, b| a + b), ("subtract", |a, b| a - b), ("multiply", |a, b| a * b), ("divide", |a, b| a / b)];
     for (name, f) in references {
         let y: Vec<f32> = std::iter::zip(&a, &b).map(|(&a, &b)| f(a, b)).collect();

@@ -79,6 +79,7 @@ unary! {
     "rsqrt" Rsqrt(s, x) => s.div(s.splat(1.0), s.sqrt(x)), 1.0 / x.sqrt();
     "reciprocal" Reciprocal(s, x) => s.div(s.splat(1.0), x), 1.0 / x;
     "exp" Exp(s, x) => math::exp(s, x), libm::exp(x);
+    "expm1" Expm1(s, x) => math::expm1(s, x), libm::expm1(x);
     "log" Log(s, x) => math::log(s, x), libm::log(x);
     "tanh" Tanh(s, x) => math::tanh(s, x), libm::tanh(x);
     "sigmoid" Sigmoid(s, x) => math::sigmoid(s, x), 1.0 / (1.0 + libm::exp(-x));

@@ -52,7 +52,6 @@ macro_rules! wide {
 }
 
 wide! {
-    "expm1" Expm1 libm::expm1;
     "log1p" Log1p libm::log1p;
     "log2" Log2 libm::log2;
     "log10" Log10 libm::log10;

@@ -12,27 +12,32 @@ pub(in crate::ops) const ROWS: usize = 16;
 pub(in crate::ops) const WIDEST: usize = 32;
 
 /// Sixteen rows, transposed: element `j` of row `r` is `[j][r]`.
-#[derive(Clone, Copy)]
 pub(in crate::ops) struct Tile {
     columns: [[f32; ROWS]; WIDEST],
     length: usize,
 }
 
 impl Tile {
-    /// At most sixteen rows of `length` elements; the missing ones are zero.
+    /// A tile for rows of this length.
     ///
     /// # Panics
-    /// If they are longer than [`WIDEST`] or more.
+    /// If they are longer than [`WIDEST`].
     #[inline(always)]
-    pub fn new(x: &[f32], length: usize) -> Tile {
-        assert!(length <= WIDEST && x.len() <= ROWS * length);
-        let mut columns = [[0.0; ROWS]; WIDEST];
-        for (r, row) in x.chunks_exact(length).enumerate() {
-            for (column, &v) in columns.iter_mut().zip(row) {
+    pub fn new(length: usize) -> Tile {
+        assert!((1..=WIDEST).contains(&length));
+        Tile { columns: [[0.0; ROWS]; WIDEST], length }
+    }
+
+    /// Takes at most sixteen rows; the lanes of missing ones keep what they had.
+    #[inline(always)]
+    pub fn take(&mut self, x: &[f32]) -> &mut Tile {
+        assert!(x.len() <= ROWS * self.length);
+        for (r, row) in x.chunks_exact(self.length).enumerate() {
+            for (column, &v) in self.columns.iter_mut().zip(row) {
                 column[r] = v;
             }
         }
-        Tile { columns, length }
+        self
     }
 
     /// Writes the rows back, as many as `y` holds.
@@ -53,7 +58,7 @@ impl Tile {
 
     /// N rows of column `j`, from row `lane` on.
     #[inline(always)]
-    fn at<S: Lanes>(&self, s: S, j: usize, lane: usize) -> S::F {
+    pub fn at<S: Lanes>(&self, s: S, j: usize, lane: usize) -> S::F {
         assert!(lane + S::N <= ROWS);
         // SAFETY: N of the column's elements from `lane` on are inside.
         unsafe { s.load(self.columns[j].as_ptr().add(lane)) }
@@ -81,7 +86,11 @@ impl Tile {
     #[inline(always)]
     pub fn max<S: Lanes>(&self, s: S) -> Row {
         Row::make(s, #[inline(always)] |lane| {
-            (0..self.length).fold(s.splat(f32::NEG_INFINITY), |max, j| Max::lanes(s, max, self.at(s, j, lane)))
+            let mut max = s.splat(f32::NEG_INFINITY);
+            for j in 0..self.length {
+                max = Max::lanes(s, max, self.at(s, j, lane));
+            }
+            max
         })
     }
 
@@ -130,12 +139,6 @@ impl Tile {
         self.sum(s, #[inline(always)] |j, lane, x| s.mul(x, other.at(s, j, lane)))
     }
 
-    /// Multiplies by another tile.
-    #[inline(always)]
-    pub fn times<S: Lanes>(&mut self, s: S, other: &Tile) {
-        self.map(s, #[inline(always)] |j, lane, x| s.mul(x, other.at(s, j, lane)));
-    }
-
     /// Subtracts another tile.
     #[inline(always)]
     pub fn minus<S: Lanes>(&mut self, s: S, other: &Tile) {
@@ -158,8 +161,9 @@ impl Row {
         Row(row)
     }
 
+    /// N of them, from `lane` on.
     #[inline(always)]
-    fn at<S: Lanes>(&self, s: S, lane: usize) -> S::F {
+    pub fn at<S: Lanes>(&self, s: S, lane: usize) -> S::F {
         assert!(lane + S::N <= ROWS);
         // SAFETY: N elements from `lane` on are inside.
         unsafe { s.load(self.0.as_ptr().add(lane)) }
@@ -201,7 +205,7 @@ mod tests {
             for (sum, row) in alone.iter_mut().zip(self.0.chunks(self.1)) {
                 *sum = reduce::sum(s, row);
             }
-            (Tile::new(self.0, self.1).sum(s, #[inline(always)] |_, _, x| x), alone)
+            (Tile::new(self.1).take(self.0).sum(s, #[inline(always)] |_, _, x| x), alone)
         }
     }
 
@@ -219,8 +223,9 @@ mod tests {
     fn tiles_come_back_as_they_went() {
         let x = uniform(2, 7 * 10, -1.0, 1.0);
         let mut y = vec![0.0; 70];
-        Tile::new(&x, 10).put(&mut y);
+        let mut tile = Tile::new(10);
+        tile.take(&x).put(&mut y);
         assert_eq!(x, y);
-        assert_eq!(Tile::new(&x, 10).get(3, 4), x[34]);
+        assert_eq!(tile.get(3, 4), x[34]);
     }
 }

@@ -1,0 +1,227 @@
+"""Which dtype an op computes in: JAX's promotion lattice, in which Python numbers have no width of their own."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lumbre import config
+from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel, record, wrap
+from lumbre.ops.axes import dtype_name
+from lumbre.ops.table import Bad, Case, In, op
+
+COMPUTED = frozenset({"float32", "float64", "int32", "int64"})
+"""The dtypes that arithmetic kernels exist for."""
+
+WIDE = {
+    **{"float16": "float32", "bfloat16": "float32", "bool": "int32"},
+    **{"int8": "int32", "uint8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"},
+}
+"""In which of them the others are computed, before they are cast back (64 bits: by their two's complement)."""
+
+# Each dtype's next wider ones (docs.jax.dev, "Type promotion semantics"); "int" and "float" are Python's.
+_WIDER: dict[str, tuple[str, ...]] = {
+    "bool": ("int",),
+    "int": ("uint8", "int8"),
+    "uint8": ("int16", "uint16"),
+    "uint16": ("int32", "uint32"),
+    "uint32": ("int64", "uint64"),
+    "uint64": ("float",),
+    "int8": ("int16",),
+    "int16": ("int32",),
+    "int32": ("int64",),
+    "int64": ("float",),
+    "float": ("bfloat16", "float16"),
+    "bfloat16": ("float32",),
+    "float16": ("float32",),
+    "float32": ("float64",),
+    "float64": (),
+}
+
+
+@functools.cache
+def _above(dtype: str) -> frozenset[str]:
+    """The dtype and all that are wider."""
+    return frozenset({dtype}).union(*map(_above, _WIDER[dtype]))
+
+
+@functools.cache
+def _least(dtypes: tuple[str, ...]) -> str:
+    """The least dtype that is at least as wide as each of them; it may be "int" or "float"."""
+    common = frozenset.intersection(*map(_above, dtypes))
+    return next(d for d in common if common <= _above(d))
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype in which values of these dtypes meet.
+
+    Args:
+        dtypes: Names, NumPy dtypes, or the Python types bool, int and float for numbers, which take
+            the width of what they meet (int32 and floatx among themselves).
+
+    Raises:
+        TypeError: One of them is no dtype that tensors have.
+
+    Example:
+        >>> from lumbre.ops.dtypes import result_type
+        >>> result_type("int32", float), result_type("float16", int), result_type("uint8", "int8")
+        ('float32', 'float16', 'int16')
+    """
+    names = tuple(_name(d) for d in dtypes)
+    met = _least(names)
+    return {"int": "int32", "float": config.floatx()}.get(met, met)
+
+
+def _name(dtype: Any) -> str:
+    name = dtype.__name__ if dtype is bool or dtype is int or dtype is float else dtype_name(dtype)
+    if name not in _WIDER:
+        raise TypeError(f"no tensor has the dtype {name}; there are {', '.join(DTYPES)}")
+    return name
+
+
+DTYPES = tuple(d for d in _WIDER if d not in ("int", "float"))
+
+
+def _kind(value: Any) -> str | None:
+    """What a number without a dtype counts as in the lattice; None for everything else."""
+    if isinstance(value, (bool, np.bool_)):
+        return "bool"
+    if isinstance(value, (int, np.integer)):
+        return "int"
+    return "float" if isinstance(value, (float, np.floating)) else None
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _constant(value: Any, dtype: str, _sign: float) -> Tensor:
+    if dtype not in FLOATS and dtype != "bool":
+        limits = np.iinfo(dtype)
+        if not limits.min <= value <= limits.max:
+            raise OverflowError(f"{value} does not fit into {dtype}; cast the tensor that it meets to a wider dtype")
+    return wrap(Tensor(np.asarray(value), dtype)._a)
+
+
+def constant(value: Any, dtype: str) -> Tensor:
+    """A number as a tensor: the same one for the same number, so that recordings of a step meet the same memory.
+
+    Raises:
+        OverflowError: An integer out of the range of an integer dtype.
+
+    Example:
+        >>> from lumbre.ops.dtypes import constant
+        >>> constant(1.0, "float32") is constant(1.0, "float32")
+        True
+    """
+    return _constant(value, dtype, math.copysign(1.0, value) if isinstance(value, float) else 1.0)  # -0.0 == 0.0
+
+
+def promote(*args: Any) -> tuple[Tensor, ...]:
+    """The arguments as tensors of one dtype, by `result_type`.
+
+    Args:
+        args: Tensors, Variables, array-likes and numbers; a NumPy scalar counts as a Python number.
+
+    Example:
+        >>> from lumbre.ops.dtypes import promote
+        >>> import numpy as np
+        >>> [t.dtype for t in promote(np.arange(3, dtype="int64"), 0.5)]
+        ['float32', 'float32']
+    """
+    return _to_one_dtype(args, None)
+
+
+def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...]:
+    """`promote`, to something at least as wide as `least`."""
+    kinds = [_kind(a) for a in args]
+    tensors = [a if k is not None else as_tensor(a) for a, k in zip(args, kinds, strict=True)]
+    met = [k if k is not None else t.dtype for t, k in zip(tensors, kinds, strict=True)]
+    dtype = result_type(*met, least) if least else result_type(*met)
+    return tuple(
+        constant(t, dtype) if k is not None else t if t.dtype == dtype else cast(t, dtype)
+        for t, k in zip(tensors, kinds, strict=True)
+    )
+
+
+Back = Callable[[Tensor], Tensor]
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def arithmetic(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
+    """The arguments in the dtype that a kernel computes in, and what to do with its result."""
+    tensors = promote(*args)
+    dtype = tensors[0].dtype
+    if dtype in COMPUTED:
+        return tensors, _same
+    return tuple(cast(t, WIDE[dtype]) for t in tensors), lambda y: cast(y, dtype)
+
+
+def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
+    """`arithmetic` for functions of real numbers: integers become floatx."""
+    if len(args) == 1 and isinstance(args[0], Tensor) and args[0].dtype in ("float32", "float64"):
+        return args, _same
+    tensors = _to_one_dtype(args, "float")
+    dtype = tensors[0].dtype
+    if dtype in COMPUTED:
+        return tensors, _same
+    return tuple(cast(t, WIDE[dtype]) for t in tensors), lambda y: cast(y, dtype)
+
+
+@op(
+    ref=lambda x, dtype: np.asarray(x).astype("float64" if str(dtype).startswith(("float", "bfloat")) else dtype),
+    cases=[
+        Case((In((2, 3)), "float64")),
+        Case((In((5,), dtype="float64"), "float32")),
+        Case((In((3,), -4, 4, dtype="int32"), "float32")),
+        Case((In((4,), -9, 9, grad=False), "int32"), grad=False),
+        Case((In((2, 2), 0, 9, dtype="uint8"), "int64")),
+        Case((In((), dtype="int64"), "bool")),
+        Case((In((0, 3)), "float64"), grad=False),
+    ],
+    bad=[
+        Bad((np.ones(2, "float32"), "complex64"), TypeError, "no tensor has the dtype complex64"),
+        Bad((np.ones(2, "float32"), "floaty"), TypeError, "no tensor has the dtype floaty"),
+    ],
+    kernels=["cast"],
+)
+def cast(x: Any, dtype: Any) -> Tensor:
+    """`x` in another dtype.
+
+    Floats are rounded to nearest, ties to even. A float becomes an integer without its fraction, held
+    within the integer's range, NaN becoming 0; integers keep their lower bits. All but zero is true.
+
+    Args:
+        x: A tensor of any dtype.
+        dtype: A dtype's name, a NumPy dtype or a Python type.
+
+    Raises:
+        TypeError: There is no such dtype.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.ops.cast([1.7, -1.7], "int32").numpy()
+        array([ 1, -1], dtype=int32)
+    """
+    target = _target(dtype)
+    x = as_tensor(x)
+    if x.dtype == target:
+        return x
+    y: Tensor = kernel("cast", x, dtype=target)
+    if target not in FLOATS or x.dtype not in FLOATS:
+        return y
+    source = x.dtype
+    return record(y, (x,), (lambda g, y: cast(g, source),), name="cast")
+
+
+def _target(dtype: Any) -> str:
+    if isinstance(dtype, str) and dtype in COMPUTED:
+        return dtype
+    try:
+        return _name(dtype_name(dtype))
+    except TypeError as e:
+        raise TypeError(f"cast: {e}") from None

@@ -28,7 +28,7 @@ import numpy
 before = set(sys.modules)
 import lumbre
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(*sorted(new - set(sys.stdlib_module_names)))
+print(*sorted(new - set(sys.stdlib_module_names) - {"numpy"}))
 """
 
 

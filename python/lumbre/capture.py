@@ -110,7 +110,9 @@ class Captured:
             return self.step(*arguments)
         before = _changes
         result, recording, outputs = self._record(arguments)
-        if entry.first is None:
+        if recording.broken is not None:
+            self._stay_eager(entry, recording.broken)
+        elif entry.first is None:
             # Building layers and creating optimizer slots are changes that the first step may make.
             entry.changes = _changes
             entry.first = recording
@@ -119,8 +121,6 @@ class Captured:
             entry.first = recording
         else:
             self._decide(entry, recording, outputs)
-        if recording.broken is not None:
-            self._stay_eager(entry, recording.broken)
         return result
 
     def _record(self, arguments: Sequence[Tensor]) -> tuple[Any, _core.Recording, Any]:
@@ -137,7 +137,7 @@ class Captured:
 
     def _decide(self, entry: Entry, recording: _core.Recording, outputs: Any) -> None:
         assert entry.first is not None
-        reason = recording.broken or entry.first.disagreement(recording)
+        reason = entry.first.disagreement(recording)
         if reason is None:
             entry.program = recording.plan()
             entry.outputs = outputs

@@ -103,8 +103,7 @@ def set_global_seed(seed: int) -> None:
         _global.append(SeedGenerator(key, name="global_seed_generator"))
 
 
-def _source(seed: Any) -> Any:
-    return global_seed_generator() if seed is None else seed
+ops.random.set_default_generator(global_seed_generator)
 
 
 def uniform(
@@ -121,7 +120,7 @@ def uniform(
         >>> lumbre.random.uniform((2, 3), seed=1).shape
         (2, 3)
     """
-    return ops.random.uniform(tuple(shape), minval, maxval, dtype=dtype or floatx(), seed=_source(seed))
+    return ops.random.uniform(tuple(shape), minval, maxval, dtype=dtype or floatx(), seed=seed)
 
 
 def normal(
@@ -138,7 +137,7 @@ def normal(
         >>> lumbre.random.normal((2, 3), seed=1).shape
         (2, 3)
     """
-    return ops.random.normal(tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=_source(seed))
+    return ops.random.normal(tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=seed)
 
 
 def truncated_normal(
@@ -155,9 +154,7 @@ def truncated_normal(
         >>> bool(abs(lumbre.random.truncated_normal((1000,), seed=1).numpy()).max() <= 2.0)
         True
     """
-    return ops.random.truncated_normal(
-        tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=_source(seed)
-    )
+    return ops.random.truncated_normal(tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=seed)
 
 
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32", seed: Any = None) -> Tensor:
@@ -169,7 +166,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32"
         >>> sorted({int(n) for n in draws})
         [0, 1, 2]
     """
-    return ops.random.randint(tuple(shape), minval, maxval, dtype=dtype, seed=_source(seed))
+    return ops.random.randint(tuple(shape), minval, maxval, dtype=dtype, seed=seed)
 
 
 def dropout(
@@ -185,7 +182,7 @@ def dropout(
         >>> sorted({float(x) for x in lumbre.random.dropout([1.0] * 50, 0.5, seed=1).numpy()})
         [0.0, 2.0]
     """
-    return ops.random.dropout(inputs, rate, noise_shape=noise_shape, seed=_source(seed))
+    return ops.random.dropout(inputs, rate, noise_shape=noise_shape, seed=seed)
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
@@ -196,7 +193,7 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
         >>> sorted(lumbre.random.shuffle([3, 1, 2], seed=1).numpy().tolist())
         [1, 2, 3]
     """
-    return ops.random.shuffle(x, axis=axis, seed=_source(seed))
+    return ops.random.shuffle(x, axis=axis, seed=seed)
 
 
 def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None) -> Tensor:
@@ -207,4 +204,4 @@ def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any =
         >>> lumbre.random.categorical([[0.0, -1000.0]], 3, seed=1).numpy()
         array([[0, 0, 0]], dtype=int32)
     """
-    return ops.random.categorical(logits, num_samples, dtype=dtype, seed=_source(seed))
+    return ops.random.categorical(logits, num_samples, dtype=dtype, seed=seed)

@@ -80,13 +80,11 @@ def sparse_categorical_crossentropy(
         >>> lumbre.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy().round(4)
         array([0.6931], dtype=float32)
     """
+    if ignore_class is None:
+        return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
     y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1:] == (1,):
         y_true = ops.squeeze(y_true, -1)
-    if y_true.dtype not in ("int32", "int64"):
-        y_true = ops.cast(y_true, "int64")
-    if ignore_class is None:
-        return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
     valid = ops.not_equal(y_true, ignore_class)
     y_true = ops.where(valid, y_true, ops.zeros_like(y_true))
     values = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)

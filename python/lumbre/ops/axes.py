@@ -99,8 +99,6 @@ def dtype_name(dtype: Any, default: str | None = None) -> str:
     """
     if dtype is None:
         return default or config.floatx()
-    if dtype in (float, "float"):
-        return config.floatx()
-    if dtype in (int, "int"):
-        return "int32"
-    return dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    if not isinstance(dtype, str):  # a NumPy dtype would be equal to the Python type of its width
+        dtype = dtype.__name__ if dtype is float or dtype is int else np.dtype(dtype).name
+    return {"float": config.floatx(), "int": "int32"}.get(dtype, dtype)

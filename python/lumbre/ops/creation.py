@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lumbre.autograd import Tensor, as_tensor, kernel
+from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel
 from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import dtype_name, normalize_shape
-from lumbre.ops.dtypes import cast
+from lumbre.ops.dtypes import COMPUTED, cast
 from lumbre.ops.shape import broadcast_to, expand_dims
 from lumbre.ops.table import Bad, Case, In, op
 
@@ -21,9 +21,23 @@ def _filled(name: str, shape: Any, value: Any, dtype: Any) -> Tensor:
     kind = dtype_name(dtype)
     sizes = normalize_shape(name, shape)
     if kind in ("float16", "bfloat16"):
-        return cast(kernel("fill", shape=sizes, value=value, dtype="float32"), kind)
+        return cast(kernel("fill", shape=sizes, value=float(value), dtype="float32"), kind)
+    if kind in FLOATS:
+        value = float(value)
+    elif kind != "bool":
+        value = _fitting(name, int(value), kind)
     y: Tensor = kernel("fill", shape=sizes, value=value, dtype=kind)
     return y
+
+
+def _fitting(name: str, value: int, dtype: str) -> int:
+    """The number, if the integer dtype has it; above 2⁶³ in the two's complement that attributes hold."""
+    limits = np.iinfo(dtype)
+    if not limits.min <= value <= limits.max:
+        raise OverflowError(
+            f"{name}: {value} does not fit into {dtype}, which ends at {limits.min} and {limits.max}"
+        )
+    return value if value < 2**63 else value - 2**64
 
 
 _SHAPE_BAD = [
@@ -97,6 +111,8 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     bad=[
         Bad(((2, -1), 0.0), ValueError, "a shape has no negative sizes"),
         Bad(((2,), [1.0, 2.0, 3.0]), ValueError, "cannot broadcast"),
+        Bad(((2,), 2**31, "int32"), OverflowError, "full: 2147483648 does not fit into int32"),
+        Bad(((2,), -1, "uint8"), OverflowError, "full: -1 does not fit into uint8"),
     ],
     kernels=["fill"],
 )
@@ -110,6 +126,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError, TypeError: It is not a shape, or the value cannot be broadcast to it.
+        OverflowError: The dtype has no such number.
 
     Example:
         >>> from lumbre import ops
@@ -190,6 +207,7 @@ def _arange_ref(start: Any, stop: Any = None, step: Any = None, dtype: Any = Non
         Bad((0, 5, 0), ValueError, "arange: step must not be 0"),
         Bad(("5",), TypeError, "arange: .* numbers"),
         Bad((0, float("inf")), ValueError, "arange: .* finite"),
+        Bad((2**31 - 1, 2**31 + 1), OverflowError, "arange: 2147483648 does not fit into int32"),
     ],
     kernels=["iota"],
 )
@@ -205,6 +223,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     Raises:
         ValueError: The step is 0, or something is not finite.
         TypeError: Something is not a number.
+        OverflowError: The dtype does not have all of the numbers.
 
     Example:
         >>> from lumbre import ops
@@ -222,10 +241,15 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     whole = all(isinstance(v, int) for v in (first, last, by))
     kind = dtype_name(dtype, "int32" if whole else None)
     size = max(0, -((first - last) // by) if whole else math.ceil((last - first) / by))
-    if kind in ("float32", "float64", "int32", "int64"):
-        y: Tensor = kernel("iota", size=size, start=first, step=by, dtype=kind)
-        return y
-    return cast(kernel("iota", size=size, start=first, step=by, dtype="int64" if whole else "float32"), kind)
+    if size and kind not in FLOATS and kind != "bool":
+        _fitting("arange", int(first), kind)
+        _fitting("arange", int(first + (size - 1) * by), kind)
+    made = kind if kind in COMPUTED else "int64" if whole else "float32"
+    if made in FLOATS:
+        first, by = float(first), float(by)
+    if size >= 2**60:
+        raise MemoryError(f"arange: {size} numbers are too many")
+    return cast(kernel("iota", size=size, start=first, step=by, dtype=made), kind)
 
 
 @op(

@@ -1,4 +1,4 @@
-"""Which dtype an op computes in: JAX's promotion lattice, in which Python numbers have no width of their own."""
+"""In which dtype an op computes: JAX's promotion lattice, where Python numbers have no width of their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ COMPUTED = frozenset({"float32", "float64", "int32", "int64"})
 """The dtypes that arithmetic kernels exist for."""
 
 WIDE = {
-    **{"float16": "float32", "bfloat16": "float32", "bool": "int32"},
-    **{"int8": "int32", "uint8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"},
+    **dict.fromkeys(("float16", "bfloat16"), "float32"),
+    **dict.fromkeys(("bool", "int8", "uint8", "int16", "uint16"), "int32"),
+    **dict.fromkeys(("uint32", "uint64"), "int64"),
 }
-"""In which of them the others are computed, before they are cast back (64 bits: by their two's complement)."""
+"""In which of them the others are computed before they are cast back (uint64 by its two's complement)."""
 
 # Each dtype's next wider ones (docs.jax.dev, "Type promotion semantics"); "int" and "float" are Python's.
 _WIDER: dict[str, tuple[str, ...]] = {
@@ -100,12 +101,14 @@ def _constant(value: Any, dtype: str, _sign: float) -> Tensor:
     if dtype not in FLOATS and dtype != "bool":
         limits = np.iinfo(dtype)
         if not limits.min <= value <= limits.max:
-            raise OverflowError(f"{value} does not fit into {dtype}; cast the tensor that it meets to a wider dtype")
+            raise OverflowError(
+                f"{value} does not fit into {dtype}: cast the tensor it meets to a wider dtype"
+            )
     return wrap(Tensor(np.asarray(value), dtype)._a)
 
 
 def constant(value: Any, dtype: str) -> Tensor:
-    """A number as a tensor: the same one for the same number, so that recordings of a step meet the same memory.
+    """A number as a tensor: always the same one, so that all recordings of a step meet the same memory.
 
     Raises:
         OverflowError: An integer out of the range of an integer dtype.
@@ -115,7 +118,8 @@ def constant(value: Any, dtype: str) -> Tensor:
         >>> constant(1.0, "float32") is constant(1.0, "float32")
         True
     """
-    return _constant(value, dtype, math.copysign(1.0, value) if isinstance(value, float) else 1.0)  # -0.0 == 0.0
+    sign = math.copysign(1.0, value) if isinstance(value, float) else 1.0  # since -0.0 == 0.0
+    return _constant(value, dtype, sign)
 
 
 def promote(*args: Any) -> tuple[Tensor, ...]:
@@ -173,7 +177,7 @@ def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
 
 
 @op(
-    ref=lambda x, dtype: np.asarray(x).astype("float64" if str(dtype).startswith(("float", "bfloat")) else dtype),
+    ref=lambda x, dtype: np.asarray(x).astype("float64" if dtype in FLOATS else dtype),
     cases=[
         Case((In((2, 3)), "float64")),
         Case((In((5,), dtype="float64"), "float32")),

@@ -15,10 +15,10 @@ import numpy as np
 from lumbre.autograd import Tensor, as_tensor, kernel, record
 from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
-from lumbre.ops import shape as sh
 from lumbre.ops.axes import dtype_name, normalize_axis, normalize_shape
 from lumbre.ops.dtypes import cast, constant
 from lumbre.ops.joining import unstack
+from lumbre.ops.shape import broadcast_to, expand_dims, moveaxis, ravel, reshape
 from lumbre.ops.table import Bad, Case, In, op
 
 _NOWHERE = 2**62  # an index that is out of range of everything
@@ -105,7 +105,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """
     x = as_tensor(x)
     if axis is None:
-        x, axis = sh.ravel(x), 0
+        x, axis = ravel(x), 0
     axis = normalize_axis("take", axis, x.ndim)
     return gather(x, checked_indices("take", indices, x.shape[axis]), axis)
 
@@ -121,7 +121,7 @@ def flat_index(indices: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
         flat = i if flat is None else ew.add(ew.multiply(flat, n), i)
         inside = valid if inside is None else ew.logical_and(inside, valid)
     assert flat is not None
-    return ew.where(inside, flat, sh.broadcast_to(constant(_NOWHERE, "int64"), flat.shape))
+    return ew.where(inside, flat, broadcast_to(constant(_NOWHERE, "int64"), flat.shape))
 
 
 @op(
@@ -133,7 +133,7 @@ def flat_index(indices: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
         Case((In((2, 3, 4)), In((2, 1, 4), 0, 3, dtype="int32"), 1)),
     ],
     bad=[
-        Bad((_ONES, np.array([[0, 3]]), 1), IndexError, "take_along_axis: index 3 is out of bounds"),
+        Bad((_ONES, [[0, 3]], 1), IndexError, "take_along_axis: index 3 is out of bounds"),
         Bad((_ONES, np.array([0]), 1), ValueError, "take_along_axis: x and indices need as many axes"),
         Bad((_ONES, np.array([[0]]), 2), IndexError, "axis 2 is out of range"),
     ],
@@ -159,7 +159,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """
     x = as_tensor(x)
     if axis is None:
-        x, axis = sh.ravel(x), 0
+        x, axis = ravel(x), 0
     axis = normalize_axis("take_along_axis", axis, x.ndim)
     n = x.shape[axis]
     picked = checked_indices("take_along_axis", indices, n)
@@ -167,13 +167,13 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         raise ValueError(
             f"take_along_axis: x and indices need as many axes, got shapes {x.shape} and {picked.shape}"
         )
-    x, picked = sh.moveaxis(x, axis, -1), sh.moveaxis(picked, axis, -1)
+    x, picked = moveaxis(x, axis, -1), moveaxis(picked, axis, -1)
     lead = np.broadcast_shapes(x.shape[:-1], picked.shape[:-1])
-    x, picked = sh.broadcast_to(x, (*lead, n)), sh.broadcast_to(picked, (*lead, picked.shape[-1]))
+    x, picked = broadcast_to(x, (*lead, n)), broadcast_to(picked, (*lead, picked.shape[-1]))
     lines = math.prod(lead)
-    line = sh.expand_dims(creation.arange(lines, dtype="int64"), 1)
-    flat = flat_index([line, sh.reshape(picked, (lines, picked.shape[-1]))], [lines, n])
-    return sh.moveaxis(sh.reshape(gather(sh.ravel(x), flat, 0), picked.shape), -1, axis)
+    line = expand_dims(creation.arange(lines, dtype="int64"), 1)
+    flat = flat_index([line, reshape(picked, (lines, picked.shape[-1]))], [lines, n])
+    return moveaxis(reshape(gather(ravel(x), flat, 0), picked.shape), -1, axis)
 
 
 def _one_hot_ref(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
@@ -228,7 +228,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
     made = kind if kind in ("float32", "float64", "int32", "int64", "bool") else "float32"
     y: Tensor = kernel("one_hot", x, size=int(num_classes), dtype=made)
     y = y if kind == made else cast(y, kind)
-    return y if axis == x.ndim else sh.moveaxis(y, -1, axis)
+    return y if axis == x.ndim else moveaxis(y, -1, axis)
 
 
 def _scattered(indices: Any, values: Any, shape: Any) -> Any:
@@ -277,6 +277,6 @@ def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
             f"shape {sizes}; they need the shape indices.shape[:-1] + shape[k:] with k = indices.shape[-1]"
         )
     count, total = math.prod(places.shape[:-1]), math.prod(sizes[:k])
-    flat = flat_index(unstack(sh.reshape(places, (count, k)), axis=1), sizes[:k])
-    y = scatter_add(sh.reshape(x, (count, *sizes[k:])), flat, 0, total)
-    return sh.reshape(y, sizes)
+    flat = flat_index(unstack(reshape(places, (count, k)), axis=1), sizes[:k])
+    y = scatter_add(reshape(x, (count, *sizes[k:])), flat, 0, total)
+    return reshape(y, sizes)

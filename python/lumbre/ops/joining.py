@@ -230,7 +230,7 @@ def _pad_ref(x: Any, pad_width: Any, mode: str = "constant", constant_values: An
     ],
     kernels=["place"],
 )
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+def pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = None) -> Tensor:
     """A tensor with a border.
 
     Args:
@@ -264,6 +264,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
         raise ValueError(f"pad: mode must be 'constant', 'reflect', 'symmetric' or 'edge', got {mode!r}")
     for axis, width in enumerate(widths):
         if width != (0, 0):
-            places = np.pad(np.arange(x.shape[axis]), width, mode)  # type: ignore[call-overload]
+            places = np.pad(np.arange(x.shape[axis]), width, mode)
             x = gather(x, as_tensor(places), axis)
     return x

@@ -1,8 +1,9 @@
-"""Cross-entropies per sample. From logits they are fused rows, which give the loss and its gradient in one pass.
+"""Cross-entropies per sample. From logits they are fused rows: loss and gradient in one pass.
 
-Where `output` is the result of a softmax or sigmoid, the rows work from the logits that it remembers: exact, without
-a clip, with a gradient proportional to the error however wrong the prediction. Any other tensor of probabilities gets
-Keras's formula: divided by its sum (not for the binary one), clipped to [1e-7, 1 - 1e-7].
+Where `output` is the result of a softmax or sigmoid, the rows work from the logits that it remembers:
+exact, without a clip, with a gradient proportional to the error however wrong the prediction. Any other
+tensor of probabilities gets Keras's formula: divided by its sum (not for the binary one), clipped to
+[1e-7, 1 - 1e-7].
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
 from lumbre.ops import shape as sh
 from lumbre.ops.axes import normalize_axis
+from lumbre.ops.dtypes import floating
 from lumbre.ops.indexing import one_hot
 from lumbre.ops.softmax import log_softmax, softmax, softmax_grad
 from lumbre.ops.table import Bad, Case, In, op
@@ -53,7 +55,7 @@ def _same_shape(target: Tensor, output: Tensor) -> None:
         )
 
 
-# --------------------------------------------------------------------------------------------------- by class indices
+# ------------------------------------------------------------------------------------------- by class indices
 
 
 def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
@@ -91,18 +93,26 @@ _POSITIVE = In((4, 3), 0.1, 1.0)
         Case((_labels((2, 5)), In((2, 3, 5), 0.1, 1.0)), {"axis": 1}),
     ],
     bad=[
-        Bad((np.zeros(3, "int32"), np.ones((4, 3), "float32")), ValueError, "same shape up until the last dimension"),
+        Bad(
+            (np.zeros(3, "int32"), np.ones((4, 3), "float32")),
+            ValueError,
+            "same shape up until the last dimension",
+        ),
         Bad((np.zeros((), "int32"), np.ones((), "float32")), ValueError, "must be at least rank 1"),
-        Bad((np.zeros(4, "int32"), np.ones((4, 3), "float32"), False, 2), ValueError, "axis 2 is out of range"),
+        Bad(
+            (np.zeros(4, "int32"), np.ones((4, 3), "float32"), False, 2), ValueError, "axis 2 is out of range"
+        ),
     ],
     kernels=["softmax_crossentropy_sparse"],
 )
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """-log p[target]: the cross-entropy of class indices, per sample.
 
     Args:
-        target: Class indices, of the shape of `output` without `axis` (or with 1 at the end). One outside the classes
-            gives NaN, in the loss and in the gradient.
+        target: Class indices, of the shape of `output` without `axis` (or with 1 at the end). One outside
+            the classes gives NaN, in the loss and in the gradient.
         output: Probabilities, divided by their sum and clipped, or logits.
         from_logits: Whether they are logits.
         axis: The axis of the classes.
@@ -115,7 +125,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 
     Example:
         >>> from lumbre import ops
-        >>> ops.sparse_categorical_crossentropy([0], [[3.2, 1.1, 0.8, 2.9]], from_logits=True).numpy().round(2)
+        >>> logits = [[3.2, 1.1, 0.8, 2.9]]
+        >>> ops.sparse_categorical_crossentropy([0], logits, from_logits=True).numpy().round(2)
         array([0.67], dtype=float32)
     """
     target, output = as_tensor(target), as_tensor(output)
@@ -132,12 +143,13 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     if target.dtype not in ("int32", "int64"):
         target = ew.cast(target, "int32")
     logits = _logits(output, "softmax", from_logits, axis)
-    x, _ = rd.floating(output if logits is None else logits)
-    x = sh.moveaxis(x, last, -1)
+    (x,), back = floating(output)
     if logits is not None:
-        return rd.back(_softmax_sparse(x, target), rd.floating(output)[1])
+        x = sh.moveaxis(floating(logits)[0][0], last, -1)
+        return back(_softmax_sparse(x, target))
+    x = sh.moveaxis(x, last, -1)
     logs = ew.log(_clip(ew.divide(x, rd.sum(x, -1, keepdims=True))))
-    return rd.back(ew.negative(pick(logs, target)), rd.floating(output)[1])
+    return back(ew.negative(pick(logs, target)))
 
 
 def _softmax_sparse(x: Tensor, labels: Tensor) -> Tensor:
@@ -191,7 +203,7 @@ def pick(x: Any, labels: Any) -> Tensor:
     return record(kernel("pick", x, labels), (x, labels), (rule, None), name="pick")
 
 
-# --------------------------------------------------------------------------------------------------- by probabilities
+# ------------------------------------------------------------------------------------------- by probabilities
 
 
 def _categorical_ref(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
@@ -253,12 +265,14 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
         )
     last = normalize_axis("categorical_crossentropy", axis, output.ndim)
     logits = _logits(output, "softmax", from_logits, axis)
-    x, _ = rd.floating(output if logits is None else logits)
-    x, t = sh.moveaxis(x, last, -1), sh.moveaxis(as_tensor(target, x.dtype), last, -1)
+    (x,), back = floating(output)
+    t = sh.moveaxis(as_tensor(target, x.dtype), last, -1)
     if logits is not None:
-        return rd.back(_softmax_dense(x, t), rd.floating(output)[1])
+        x = sh.moveaxis(floating(logits)[0][0], last, -1)
+        return back(_softmax_dense(x, t))
+    x = sh.moveaxis(x, last, -1)
     logs = ew.log(_clip(ew.divide(x, rd.sum(x, -1, keepdims=True))))
-    return rd.back(ew.negative(rd.sum(ew.multiply(t, logs), -1)), rd.floating(output)[1])
+    return back(ew.negative(rd.sum(ew.multiply(t, logs), -1)))
 
 
 def _softmax_dense(x: Tensor, t: Tensor) -> Tensor:
@@ -281,7 +295,7 @@ def _softmax_dense(x: Tensor, t: Tensor) -> Tensor:
     return record(loss, (x, t), (lambda g, _: _scaled(d, g), by_target), name="softmax_crossentropy")
 
 
-# ------------------------------------------------------------------------------------------------------------- binary
+# ----------------------------------------------------------------------------------------------------- binary
 
 
 def _binary_ref(target: Any, output: Any, from_logits: bool = False) -> Any:
@@ -334,14 +348,14 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     target = as_tensor(target)
     _same_shape(target, output)
     logits = _logits(output, "sigmoid", from_logits)
-    x, dtype = rd.floating(output)
+    (x,), back = floating(output)
+    t = as_tensor(target, x.dtype)
     if logits is not None:
-        x, _ = rd.floating(logits)
-        return rd.back(_sigmoid(x, as_tensor(target, x.dtype)), dtype)
-    p, t = _clip(x), as_tensor(target, x.dtype)
+        return back(_sigmoid(floating(logits)[0][0], t))
+    p = _clip(x)
     positive = ew.multiply(t, ew.log(p))
     negative = ew.multiply(ew.subtract(1.0, t), ew.log(ew.subtract(1.0, p)))
-    return rd.back(ew.negative(ew.add(positive, negative)), dtype)
+    return back(ew.negative(ew.add(positive, negative)))
 
 
 def _sigmoid(x: Tensor, t: Tensor) -> Tensor:

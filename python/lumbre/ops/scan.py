@@ -10,10 +10,11 @@ import numpy as np
 from lumbre.autograd import FLOATS, Rule, Tensor, as_tensor, kernel, record
 from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
-from lumbre.ops import shape as sh
 from lumbre.ops.axes import dtype_name, normalize_axes, normalize_axis
 from lumbre.ops.dtypes import cast
+from lumbre.ops.joining import concatenate
 from lumbre.ops.reduce import AXIS_BAD, computing, fold, kept_shape
+from lumbre.ops.shape import reshape, take_steps, transpose
 from lumbre.ops.table import Bad, Case, In, op
 
 _INTS = In((3, 4), -9, 9, dtype="int32")
@@ -37,7 +38,7 @@ def _scan(name: str, x: Tensor, axis: int, reverse: bool) -> Tensor:
 def _running(name: str, x: Any, axis: Any, dtype: Any) -> Tensor:
     x, came = computing(x if dtype is None else as_tensor(x, dtype_name(dtype)))
     if axis is None:
-        x, axis = sh.reshape(x, (x.size,)), 0
+        x, axis = reshape(x, (x.size,)), 0
     y = _scan(name, x, normalize_axis(name, axis, x.ndim), False)
     return cast(y, came) if came in FLOATS else y
 
@@ -94,13 +95,13 @@ def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
 def _others(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """For each element, the product of the other ones that are reduced with it: exact where some are zero."""
     order = tuple(i for i in range(x.ndim) if i not in axes) + axes
-    moved = sh.transpose(x, order)
+    moved = transpose(x, order)
     n = math.prod(x.shape[i] for i in axes)
-    lines = sh.reshape(moved, (x.size // n, n))
-    edge = creation.ones((lines.shape[0], 1), x.dtype)
-    before = sh.concatenate([edge, _scan("cumprod", lines, 1, False)[:, :-1]], axis=1)
-    after = sh.concatenate([_scan("cumprod", lines, 1, True)[:, 1:], edge], axis=1)
-    return sh.transpose(sh.reshape(ew.multiply(before, after), moved.shape), tuple(np.argsort(order)))
+    lines = reshape(moved, (x.size // n, n))
+    edge, rest = creation.ones((lines.shape[0], 1), x.dtype), (lines.shape[0], n - 1)
+    before = concatenate([edge, take_steps(_scan("cumprod", lines, 1, False), (0, 0), rest, (1, 1))], axis=1)
+    after = concatenate([take_steps(_scan("cumprod", lines, 1, True), (0, 1), rest, (1, 1)), edge], axis=1)
+    return transpose(reshape(ew.multiply(before, after), moved.shape), tuple(np.argsort(order)))
 
 
 @op(
@@ -142,7 +143,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
     def rule(g: Tensor, y: Tensor) -> Tensor:
         if x.size == 0:
             return creation.zeros(x.shape, x.dtype)
-        return ew.multiply(sh.reshape(g, kept), _others(x, axes))
+        return ew.multiply(reshape(g, kept), _others(x, axes))
 
     y = record(fold("prod", x, axes, keepdims), (x,), (rule,), name="prod")
     return cast(y, came) if came in FLOATS else y

@@ -277,6 +277,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
 
     Raises:
         ValueError: The shape is not one that x broadcasts to.
+        MemoryError: It is too large for any memory.
 
     Example:
         >>> from lumbre import ops
@@ -291,6 +292,8 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
         raise ValueError(f"broadcast_to: cannot broadcast shape {x.shape} to {new}; sizes must be equal or 1")
     if new == x.shape:
         return x
+    if math.prod(new) >= 2**60:
+        raise MemoryError(f"broadcast_to: a tensor of shape {new} is too large")
     # The tape sums the gradient over the repeated axes by itself.
     return record(wrap(x._a.broadcast(new)), (x,), (lambda g, y: g,), name="broadcast_to")
 

@@ -12,9 +12,9 @@ import numpy as np
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
-from lumbre.ops import shape as sh
 from lumbre.ops.axes import normalize_shape
 from lumbre.ops.indexing import checked_indices, flat_index, gather
+from lumbre.ops.shape import broadcast_to, place, reshape, take_steps
 from lumbre.ops.table import Bad, Case, In, op
 
 slice_ = slice  # the op of that name is defined below
@@ -109,7 +109,7 @@ def getitem(x: Any, key: Any) -> Tensor:
 
     Example:
         >>> from lumbre import ops
-        >>> ops.getitem(ops.reshape(ops.arange(6), (2, 3)), (slice(None), -1)).numpy()
+        >>> ops.getitem(ops.reshape(ops.arange(6), (2, 3)), (Ellipsis, -1)).numpy()
         array([2, 5], dtype=int32)
     """
     x = as_tensor(x)
@@ -123,13 +123,13 @@ def getitem(x: Any, key: Any) -> Tensor:
             counts[axis] = len(range(starts[axis], stop, steps[axis]))
         elif not _is_array(part):
             starts[axis], counts[axis] = _place(part, axis, n), 1
-    x = sh.take_steps(x, starts, counts, steps)
+    x = take_steps(x, starts, counts, steps)
     arrays = [(axis, i) for axis, i in enumerate(axes) if _is_array(parts[i])]
     if arrays:
         return _pick(x, parts, arrays)
     sizes = iter(x.shape)
     shape = [1 if part is None else next(sizes) for part in parts]
-    return sh.reshape(
+    return reshape(
         x, [n for n, part in zip(shape, parts, strict=True) if part is None or isinstance(part, slice_)]
     )
 
@@ -160,9 +160,9 @@ def _pick(x: Tensor, parts: list[Any], arrays: list[tuple[int, int]]) -> Tensor:
         index = indices[0]
     else:
         common = np.broadcast_shapes(*(i.shape for i in indices))
-        index = flat_index([sh.broadcast_to(i, common) for i in indices], sizes)
+        index = flat_index([broadcast_to(i, common) for i in indices], sizes)
         # Integers between the arrays left axes of size 1, which change nothing.
-        x = sh.reshape(x, (*x.shape[:first], math.prod(sizes), *x.shape[arrays[-1][0] + 1 :]))
+        x = reshape(x, (*x.shape[:first], math.prod(sizes), *x.shape[arrays[-1][0] + 1 :]))
     y = gather(x, index, first)
     rest = itertools.chain(x.shape[:first], x.shape[first + 1 :])
     shape: list[int] = []
@@ -175,7 +175,7 @@ def _pick(x: Tensor, parts: list[Any], arrays: list[tuple[int, int]]) -> Tensor:
             shape.extend(index.shape)
         elif not _is_array(part) and not arrays[0][1] < i < arrays[-1][1]:
             next(rest)  # an integer's axis of size 1
-    return sh.reshape(y, shape)
+    return reshape(y, shape)
 
 
 def _block(name: str, start_indices: Any, block: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
@@ -220,7 +220,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
         array([[3, 4]], dtype=int32)
     """
     x, sizes = as_tensor(inputs), normalize_shape("slice", shape)
-    return sh.take_steps(x, _block("slice", start_indices, sizes, x.shape), sizes, [1] * x.ndim)
+    return take_steps(x, _block("slice", start_indices, sizes, x.shape), sizes, [1] * x.ndim)
 
 
 def _updated(inputs: Any, start_indices: Any, updates: Any) -> Any:
@@ -253,5 +253,5 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Tensor:
     x = as_tensor(inputs)
     block = as_tensor(updates, x.dtype)
     starts, steps = _block("slice_update", start_indices, block.shape, x.shape), [1] * x.ndim
-    there = sh.place(creation.ones(block.shape, "bool"), x.shape, starts, steps)
-    return ew.where(there, sh.place(block, x.shape, starts, steps), x)
+    there = place(creation.ones(block.shape, "bool"), x.shape, starts, steps)
+    return ew.where(there, place(block, x.shape, starts, steps), x)

@@ -14,6 +14,7 @@ from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
 from lumbre.ops import shape as sh
 from lumbre.ops.axes import normalize_axes
+from lumbre.ops.dtypes import floating
 from lumbre.ops.table import Bad, Case, In, op
 
 
@@ -59,8 +60,8 @@ _BAD = [
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     """exp(xᵢ) / Σⱼ exp(xⱼ) over an axis: positive numbers with sum 1.
 
-    Over the last axis the result remembers `x`: a cross-entropy of it works from the logits and is exact. Source:
-    Bridle 1990, Probabilistic Interpretation of Feedforward Classification Network Outputs.
+    Over the last axis the result remembers `x`: a cross-entropy of it works from the logits and is exact.
+    Source: Bridle 1990, Probabilistic Interpretation of Feedforward Classification Network Outputs.
 
     Args:
         x: A tensor of rank 1 or more.
@@ -74,7 +75,7 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
         >>> ops.softmax([3.2, 1.1, 0.8, 2.9]).numpy().round(2)
         array([0.51, 0.06, 0.05, 0.38], dtype=float32)
     """
-    x, dtype = rd.floating(x)
+    (x,), back = floating(x)
     if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
         warnings.warn(
             f"You are using a softmax over axis {axis} of a tensor of shape {x.shape}. This axis has size 1. "
@@ -84,7 +85,7 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
         )
     rows, restore = over_last("softmax", x, axis)
     y = record(kernel("softmax", rows), (rows,), (lambda g, y: softmax_grad(y, g),), name="softmax")
-    y = rd.back(restore(y), dtype)
+    y = back(restore(y))
     if rows is x:
         y._origin = ("softmax", x)
     return y
@@ -151,10 +152,10 @@ def log_softmax(x: Any, axis: Any = -1) -> Tensor:
         >>> ops.log_softmax([0.0, 1000.0]).numpy()
         array([-1000.,     0.], dtype=float32)
     """
-    x, dtype = rd.floating(x)
+    (x,), back = floating(x)
     rows, restore = over_last("log_softmax", x, axis)
 
     def rule(g: Tensor, y: Tensor) -> Tensor:
         return ew.subtract(g, ew.multiply(ew.exp(y), rd.sum(g, -1, keepdims=True)))
 
-    return rd.back(restore(record(kernel("log_softmax", rows), (rows,), (rule,), name="log_softmax")), dtype)
+    return back(restore(record(kernel("log_softmax", rows), (rows,), (rule,), name="log_softmax")))

@@ -188,11 +188,8 @@ def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
         for part in fresh:
             part.build(y, y_pred)
         with checks.values_kept([v for metric in model.metrics for v in metric.variables]):
-            model._loss_of(x, y, y_pred, sample_weight, training=False)
-            if is_overridden(model, "compute_metrics"):
-                model.compute_metrics(x, y, y_pred, sample_weight)
-            else:
-                model._update_metrics(y, y_pred, sample_weight)
+            loss = model._loss_of(x, y, y_pred, sample_weight, training=False)
+            model._measure(loss, x, y, y_pred, sample_weight)
     except Exception:
         for part in fresh:
             part.unbuild()

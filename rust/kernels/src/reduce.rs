@@ -276,9 +276,9 @@ fn fold_chunks<S: Lanes, R: Fold, const W: usize>(
     let mut totals = [R::start(); W];
     for w in 0..W {
         let mut lanes = [R::start::<f32>(); LANES];
-        for v in 0..LANES / S::N {
-            // SAFETY: 16 / N vectors of N floats fit.
-            unsafe { s.store(lanes.as_mut_ptr().add(v * S::N), acc[w][v]) };
+        for (lanes, &acc) in lanes.chunks_exact_mut(S::N).zip(&acc[w]) {
+            // SAFETY: N floats fit.
+            unsafe { s.store(lanes.as_mut_ptr(), acc) };
         }
         let mut i = whole;
         while i < len {

@@ -84,7 +84,7 @@ impl PyRecording {
     fn plan(&self) -> PyResult<PyProgram> {
         let recording = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
         let recording = recording.ok_or_else(|| PyRuntimeError::new_err("this recording was made into a program"))?;
-        enter_briefly(|| Ok(PyProgram(Program::new(recording))))
+        enter_briefly(|| Program::new(recording)).map(PyProgram)
     }
 }
 

@@ -1,10 +1,60 @@
-//! From a recording to memory: which calls matter, and where each result lives in one arena.
+//! From a recording to a plan: which calls matter, where each result lives in one arena, who does each call and where
+//! the workers must meet.
 
+use crate::buffer::Array;
+use crate::door;
 use crate::os::ALIGN;
 use crate::record::{Call, Operand, Slot};
+use lumbre_kernels::{Fault, Meta};
+
+/// A call with its place in the plan.
+pub struct Planned {
+    /// The call.
+    pub call: Call,
+    /// Whether all workers take part; otherwise the first does it alone.
+    pub shared: bool,
+    /// Whether the workers must meet before it.
+    pub barrier: bool,
+    /// Its scratch memory in the arena: offset and bytes.
+    pub scratch: (usize, usize),
+}
+
+/// The calls in order, and the memory they need.
+pub struct Plan {
+    /// What is left to do.
+    pub calls: Vec<Planned>,
+    /// The offset of each local slot in the arena.
+    pub offsets: Vec<Option<usize>>,
+    /// The arena's size.
+    pub arena_bytes: usize,
+}
+
+/// Makes a plan for a team of `workers`. Slots of folded calls become constants.
+pub fn plan(calls: Vec<Call>, slots: &mut Vec<Slot>, outputs: &[Operand], workers: usize) -> Result<Plan, Fault> {
+    let calls = drop_dead_calls(calls, slots, outputs);
+    let calls = fold_constants(calls, slots)?;
+    let scratch: Vec<usize> = calls.iter().map(|c| scratch_of(c, workers)).collect();
+    // Scratch memory is a slot that lives for one call.
+    let first_scratch = slots.len();
+    slots.extend(scratch.iter().map(|&bytes| Slot::Local(bytes)));
+    let (offsets, arena_bytes) = place(&calls, slots, outputs, first_scratch);
+    let place = |i: usize| (offsets[first_scratch + i].unwrap_or(0), scratch[i]);
+    let places: Vec<_> = (0..calls.len()).map(place).collect();
+    let calls = schedule(calls, &offsets, &places, workers);
+    Ok(Plan { calls, offsets, arena_bytes })
+}
+
+/// The metas of operands.
+pub fn metas(operands: &[Operand]) -> Vec<Meta> {
+    operands.iter().map(|o| o.meta).collect()
+}
+
+fn scratch_of(call: &Call, workers: usize) -> usize {
+    (call.op.scratch)(&metas(&call.ins), &metas(&call.outs), &call.attrs, workers)
+}
 
 /// Drops the calls whose results nothing uses. A call that updates a cell is always kept.
-pub fn drop_dead_calls(calls: Vec<Call>, slots: &[Slot], outputs: &[Operand]) -> Vec<Call> {
+fn drop_dead_calls(calls: Vec<Call>, slots: &[Slot], outputs: &[Operand]) -> Vec<Call> {
     let mut used = vec![false; slots.len()];
     for output in outputs {
         used[output.slot] = true;
@@ -22,13 +72,45 @@ pub fn drop_dead_calls(calls: Vec<Call>, slots: &[Slot], outputs: &[Operand]) ->
     kept
 }
 
+/// Does the calls that depend on constants only, now and once.
+fn fold_constants(calls: Vec<Call>, slots: &mut [Slot]) -> Result<Vec<Call>, Fault> {
+    let mut kept = Vec::with_capacity(calls.len());
+    for call in calls {
+        let ins: Option<Vec<Array>> = call.ins.iter().map(|o| constant(o, slots)).collect();
+        match ins.filter(|_| call.inouts == 0) {
+            Some(ins) => {
+                let results = door::call(call.op, &ins, &[], call.attrs.clone())?;
+                for (operand, result) in call.outs.iter().zip(results) {
+                    slots[operand.slot] = Slot::Const(door::unfenced(&result)?.storage);
+                }
+            }
+            None => kept.push(call),
+        }
+    }
+    Ok(kept)
+}
+
+/// The operand as an array, if it is constant.
+fn constant(operand: &Operand, slots: &[Slot]) -> Option<Array> {
+    let Slot::Const(storage) = &slots[operand.slot] else { return None };
+    let Operand { offset, meta, strides, .. } = *operand;
+    Some(Array { storage: storage.clone(), offset, meta, strides, source: None })
+}
+
 /// The offset of each local slot in the arena (`None` for other slots and unused ones), and the arena's size.
 ///
 /// A slot lives from the call that writes it to the last one that reads it; slots that live at the same time do not
 /// overlap. Largest first, each at the lowest offset that is free for its whole life.
-pub fn place(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> (Vec<Option<usize>>, usize) {
+fn place(
+    calls: &[Call],
+    slots: &[Slot],
+    outputs: &[Operand],
+    first_scratch: usize,
+) -> (Vec<Option<usize>>, usize) {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; slots.len()];
     for (now, call) in calls.iter().enumerate() {
+        // Scratch memory stays clear of the neighbours' too, so that it alone asks for no barrier.
+        lives[first_scratch + now] = Some((now.saturating_sub(1), now + 1));
         for operand in call.outs.iter().chain(&call.ins) {
             let life = lives[operand.slot].get_or_insert((now, now));
             life.1 = now;
@@ -46,7 +128,7 @@ pub fn place(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> (Vec<Option
     }
     let mut order: Vec<(usize, usize, (usize, usize))> = Vec::new(); // slot, bytes, life
     for (i, slot) in slots.iter().enumerate() {
-        if let (Slot::Local(bytes), Some(life)) = (slot, lives[i]) {
+        if let (Slot::Local(bytes @ 1..), Some(life)) = (slot, lives[i]) {
             order.push((i, bytes.next_multiple_of(ALIGN).max(ALIGN), life));
         }
     }
@@ -67,4 +149,72 @@ pub fn place(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> (Vec<Option
     }
     let size = placed.iter().map(|p| p.end).max().unwrap_or(0);
     (offsets, size)
+}
+
+/// Who touched what since the workers last met.
+struct Touch {
+    space: usize, // a slot, or the arena
+    start: usize,
+    end: usize,
+    shared: bool,
+}
+
+const ARENA: usize = usize::MAX;
+
+impl Touch {
+    fn of(operand: &Operand, offsets: &[Option<usize>], shared: bool) -> Touch {
+        match offsets[operand.slot] {
+            Some(at) => {
+                // Operands with strides are views into a slot: all of what they span counts.
+                let reach = |sign: isize| -> usize {
+                    let along = |(&n, &stride): (&usize, &isize)| {
+                        if stride.signum() == sign { n.saturating_sub(1) * stride.unsigned_abs() } else { 0 }
+                    };
+                    operand.meta.shape.iter().zip(&operand.strides).map(along).sum()
+                };
+                let (first, size) = (at + operand.offset, operand.meta.dtype.size());
+                Touch { space: ARENA, start: first - reach(-1) * size, end: first + (reach(1) + 1) * size, shared }
+            }
+            None => Touch { space: operand.slot, start: 0, end: 1, shared },
+        }
+    }
+
+    /// Whether the two touches need an order that only a meeting gives: alone, the first worker keeps its own.
+    fn conflicts(&self, other: &Touch) -> bool {
+        self.space == other.space
+            && self.start < other.end
+            && other.start < self.end
+            && (self.shared || other.shared)
+    }
+}
+
+/// Decides who does each call, and where the workers must meet: before a call that reads what another worker may have
+/// written since they last met, or writes what another may have read or written.
+fn schedule(
+    calls: Vec<Call>,
+    offsets: &[Option<usize>],
+    scratch: &[(usize, usize)],
+    workers: usize,
+) -> Vec<Planned> {
+    let (mut reads, mut writes): (Vec<Touch>, Vec<Touch>) = (Vec::new(), Vec::new());
+    let mut planned = Vec::with_capacity(calls.len());
+    for (call, &scratch) in calls.into_iter().zip(scratch) {
+        let shared = workers > 1 && (call.op.tasks)(&metas(&call.ins), &metas(&call.outs), &call.attrs) > 1;
+        let touch = |o: &Operand| Touch::of(o, offsets, shared);
+        let mut ins: Vec<Touch> = call.ins.iter().map(touch).collect();
+        let mut outs: Vec<Touch> = call.outs.iter().map(touch).collect();
+        if scratch.1 > 0 {
+            outs.push(Touch { space: ARENA, start: scratch.0, end: scratch.0 + scratch.1, shared });
+        }
+        let meets = |earlier: &[Touch], now: &[Touch]| earlier.iter().any(|e| now.iter().any(|n| e.conflicts(n)));
+        let barrier = meets(&writes, &ins) || meets(&writes, &outs) || meets(&reads, &outs);
+        if barrier {
+            reads.clear();
+            writes.clear();
+        }
+        reads.append(&mut ins);
+        writes.append(&mut outs);
+        planned.push(Planned { call, shared, barrier, scratch });
+    }
+    planned
 }

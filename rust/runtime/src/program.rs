@@ -3,7 +3,8 @@
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::door::lock_in_order;
 use crate::record::{Call, Operand, Recording, Slot};
-use crate::{door, plan, pool};
+use crate::plan::{Plan, Planned, metas, plan};
+use crate::{door, pool};
 use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Part, Scratch, View, row};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLockWriteGuard};
@@ -59,18 +60,9 @@ pub struct Program {
     cells: Vec<Arc<Cell>>,
     written: Vec<bool>, // per cell
     arena_bytes: usize,
-    scratch_bytes: usize,
     workers: usize,
     /// Arenas that no replay uses now.
     arenas: Mutex<Vec<Arc<Storage>>>,
-}
-
-struct Planned {
-    call: Call,
-    /// Whether all workers take part; otherwise the first does it alone.
-    shared: bool,
-    /// Whether the workers must meet before it.
-    barrier: bool,
 }
 
 /// A call with its operands' addresses.
@@ -79,27 +71,27 @@ struct Bound<'a> {
     attrs: &'a Attrs,
     ins: Vec<View>,
     outs: Vec<View>,
+    scratch: Scratch,
     shared: bool,
     barrier: bool,
 }
 
 impl Program {
     /// Plans a recording.
-    pub fn new(recording: Recording) -> Program {
-        let Recording { calls, slots, inputs, outputs, .. } = recording;
-        let calls = plan::drop_dead_calls(calls, &slots, &outputs);
-        let (offsets, arena_bytes) = plan::place(&calls, &slots, &outputs);
+    pub fn new(recording: Recording) -> Result<Program, Fault> {
+        let Recording { calls, mut slots, inputs, outputs, .. } = recording;
         let workers = pool::threads();
-        let scratch_bytes = calls.iter().map(|c| scratch_of(c, workers)).max().unwrap_or(0);
+        let Plan { calls, offsets, arena_bytes } = plan(calls, &mut slots, &outputs, workers)?;
         let (mut cells, mut written) = (Vec::new(), Vec::new());
         for (i, slot) in slots.iter().enumerate() {
             if let Slot::Cell(cell) = slot {
                 cells.push(cell.clone());
-                written.push(calls.iter().any(|c| c.outs[..c.inouts].iter().any(|o| o.slot == i)));
+                let writes = |p: &Planned| p.call.outs[..p.call.inouts].iter().any(|o| o.slot == i);
+                written.push(calls.iter().any(writes));
             }
         }
-        Program {
-            calls: schedule(calls, workers),
+        Ok(Program {
+            calls,
             slots,
             offsets,
             inputs,
@@ -107,10 +99,9 @@ impl Program {
             cells,
             written,
             arena_bytes,
-            scratch_bytes,
             workers,
             arenas: Mutex::new(Vec::new()),
-        }
+        })
     }
 
     /// Bytes of the arena.
@@ -142,7 +133,7 @@ impl Program {
         let mut states = lock_in_order(&self.cells);
         let result = self.unshare(&mut states).and_then(|()| {
             let bound = self.bind(&states, &arena, &staged);
-            self.run(request, &bound, &staged, &kept, &arena)
+            self.run(request, &bound, &staged, &kept)
         });
         if let Ok((steps, _)) = result {
             for (state, _) in states.iter_mut().zip(&self.written).filter(|(_, w)| **w) {
@@ -186,7 +177,7 @@ impl Program {
 
     fn take_arena(&self) -> Result<Arc<Storage>, Fault> {
         let free = self.arenas.lock().unwrap_or_else(|e| e.into_inner()).pop();
-        free.map_or_else(|| Storage::allocate(self.arena_bytes + self.scratch_bytes), Ok)
+        free.map_or_else(|| Storage::allocate(self.arena_bytes), Ok)
     }
 
     fn unshare(&self, states: &mut [RwLockWriteGuard<'_, State>]) -> Result<(), Fault> {
@@ -229,6 +220,8 @@ impl Program {
             attrs: &p.call.attrs,
             ins: p.call.ins.iter().map(view).collect(),
             outs: p.call.outs.iter().map(view).collect(),
+            // SAFETY: a place of its own in the arena, as for `view`.
+            scratch: unsafe { Scratch::new(arena.ptr().wrapping_add(p.scratch.0), p.scratch.1) },
             shared: p.shared,
             barrier: p.barrier,
         };
@@ -242,13 +235,10 @@ impl Program {
         (calls, outputs): &(Vec<Bound<'_>>, Vec<View>),
         staged: &Staged,
         kept: &[Kept],
-        arena: &Storage,
     ) -> Result<(usize, Option<(usize, usize)>), Fault> {
         let start = Instant::now();
         let stop = AtomicBool::new(false);
         let done = AtomicUsize::new(0);
-        // SAFETY: the bytes behind the arena's locals, which no view reaches; aligned, as the arena's size is.
-        let scratch = unsafe { Scratch::new(arena.ptr().wrapping_add(self.arena_bytes), self.scratch_bytes) };
         let workers = if calls.iter().any(|c| c.shared) { self.workers } else { 1 };
         pool::run(workers, &|part: &Part<'_>| {
             let solo = Part::solo(part.level);
@@ -265,9 +255,9 @@ impl Program {
                         part.barrier();
                     }
                     if call.shared {
-                        (call.op.run)(part, &call.ins, &call.outs, call.attrs, scratch);
+                        (call.op.run)(part, &call.ins, &call.outs, call.attrs, call.scratch);
                     } else if part.index == 0 {
-                        (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, scratch);
+                        (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, call.scratch);
                     }
                 }
                 part.barrier();
@@ -288,33 +278,6 @@ impl Program {
         let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
         Ok((steps, bad))
     }
-}
-
-fn metas(operands: &[Operand]) -> Vec<Meta> {
-    operands.iter().map(|o| o.meta).collect()
-}
-
-fn scratch_of(call: &Call, workers: usize) -> usize {
-    (call.op.scratch)(&metas(&call.ins), &metas(&call.outs), &call.attrs, workers)
-}
-
-/// Decides who does each call, and where the workers must meet: before a call that may read what another worker
-/// wrote, or write what it reads.
-fn schedule(calls: Vec<Call>, workers: usize) -> Vec<Planned> {
-    let mut unmet = false; // has anything run since the workers met?
-    let mut unmet_shared = false; // ... on more than one worker?
-    let mut planned = Vec::with_capacity(calls.len());
-    for call in calls {
-        let shared = workers > 1 && (call.op.tasks)(&metas(&call.ins), &metas(&call.outs), &call.attrs) > 1;
-        let barrier = if shared { unmet } else { unmet_shared };
-        if barrier {
-            unmet_shared = false;
-        }
-        unmet = true;
-        unmet_shared |= shared;
-        planned.push(Planned { call, shared, barrier });
-    }
-    planned
 }
 
 /// The inputs' memory during a replay, and what fills it.

@@ -142,7 +142,7 @@ fn replayed() -> u64 {
     }
     assert_eq!(recordings[0].disagreement(&recordings[1]), None);
     assert_eq!(recordings[1].broken(), None);
-    let program = Program::new(recordings.pop().unwrap());
+    let program = Program::new(recordings.pop().unwrap()).unwrap();
     let feeds =
         [Feed::Rows { source: x, check: true }, Feed::Rows { source: y, check: false }];
     let mut done = 2;
@@ -195,7 +195,7 @@ fn a_row_with_nan_stops_before_its_batch() {
         call("increment", &[], &[&sum], &[Attr::Float(1.0)]);
         recordings.push(door::take_recording().unwrap());
     }
-    let program = Program::new(recordings.pop().unwrap());
+    let program = Program::new(recordings.pop().unwrap()).unwrap();
     let rows: Vec<i64> = (0..N as i64).collect();
     let replayed = program
         .replay(&Request {

@@ -15,27 +15,9 @@ use crate::view::{Meta, View};
 
 /// The rows of this family.
 pub static ROWS: &[OpDef] = &[
-    OpDef {
-        name: "softmax_crossentropy_sparse",
-        attrs: &["gradient"],
-        infer: infer_sparse,
-        run: run_sparse,
-        ..LOSS
-    },
-    OpDef {
-        name: "softmax_crossentropy",
-        attrs: &["gradient"],
-        infer: infer_dense,
-        run: run_dense,
-        ..LOSS
-    },
-    OpDef {
-        name: "sigmoid_crossentropy",
-        attrs: &["gradient"],
-        infer: infer_sigmoid,
-        run: run_sigmoid,
-        ..LOSS
-    },
+    OpDef { name: "softmax_crossentropy_sparse", attrs: &["gradient"], infer: infer_sparse, run: run_sparse, ..LOSS },
+    OpDef { name: "softmax_crossentropy", attrs: &["gradient"], infer: infer_dense, run: run_dense, ..LOSS },
+    OpDef { name: "sigmoid_crossentropy", attrs: &["gradient"], infer: infer_sigmoid, run: run_sigmoid, ..LOSS },
     OpDef {
         name: "pick",
         infer: infer_pick,
@@ -149,12 +131,7 @@ fn either_sparse<L: Label>(part: &Part<'_>, work: Sparse<'_, f32, L>) {
     if (1..=WIDEST).contains(&work.classes) { part.level.run(NarrowSparse(work)) } else { part.level.run(work) }
 }
 
-fn sparse<T: Real, L: Label>(
-    part: &Part<'_>,
-    ins: &[View],
-    outs: &[View],
-    go: fn(&Part<'_>, Sparse<'_, T, L>),
-) {
+fn sparse<T: Real, L: Label>(part: &Part<'_>, ins: &[View], outs: &[View], go: fn(&Part<'_>, Sparse<'_, T, L>)) {
     let (rows, classes) = rows_of(&ins[0].meta);
     let share = share(part, rows, classes);
     let range = share.start * classes..share.end * classes;
@@ -228,7 +205,12 @@ impl<L: Label> Kernel for NarrowSparse<'_, L> {
                 label.class(classes).inspect(|&label| shifted.0[r] = tile.get(r, label));
             }
             let sums = tile.exp(s);
-            let losses = sums.log(s).with(s, &shifted, #[inline(always)] |log, x| s.sub(log, x));
+            let losses = sums.log(s).with(
+                s,
+                &shifted,
+                #[inline(always)]
+                |log, x| s.sub(log, x),
+            );
             loss[first..first + labels.len()].copy_from_slice(&losses.0[..labels.len()]);
             let Some(d) = gradient.as_deref_mut().map(|d| &mut d[rows]) else { continue };
             tile.scale(s, &sums.inverse(s));
@@ -257,7 +239,11 @@ struct Dense<'a, T> {
 fn run_dense(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, _: Scratch) {
     match ins[0].meta.dtype {
         DType::F32 => dense::<f32>(part, ins, outs, |part, work| {
-            if (1..=WIDEST).contains(&work.classes) { part.level.run(NarrowDense(work)) } else { part.level.run(work) }
+            if (1..=WIDEST).contains(&work.classes) {
+                part.level.run(NarrowDense(work))
+            } else {
+                part.level.run(work)
+            }
         }),
         _ => dense::<f64>(part, ins, outs, |part, work| part.level.run(work)),
     }
@@ -331,13 +317,38 @@ impl Kernel for NarrowDense<'_> {
             tile.take(&x[rows.clone()]);
             t.take(&targets[rows.clone()]);
             tile.shift(s, &tile.max(s));
-            let (dots, totals) = (t.dot(s, &tile), t.sum(s, #[inline(always)] |_, _, t| t));
+            let (dots, totals) = (
+                t.dot(s, &tile),
+                t.sum(
+                    s,
+                    #[inline(always)]
+                    |_, _, t| t,
+                ),
+            );
             let sums = tile.exp(s);
-            let logs = totals.with(s, &sums.log(s), #[inline(always)] |total, log| s.mul(total, log));
-            let losses = logs.with(s, &dots, #[inline(always)] |log, dot| s.sub(log, dot));
+            let logs = totals.with(
+                s,
+                &sums.log(s),
+                #[inline(always)]
+                |total, log| s.mul(total, log),
+            );
+            let losses = logs.with(
+                s,
+                &dots,
+                #[inline(always)]
+                |log, dot| s.sub(log, dot),
+            );
             loss.copy_from_slice(&losses.0[..loss.len()]);
             let Some(d) = gradient.as_deref_mut().map(|d| &mut d[rows]) else { continue };
-            tile.scale(s, &totals.with(s, &sums, #[inline(always)] |total, sum| s.div(total, sum)));
+            tile.scale(
+                s,
+                &totals.with(
+                    s,
+                    &sums,
+                    #[inline(always)]
+                    |total, sum| s.div(total, sum),
+                ),
+            );
             tile.minus(s, &t);
             tile.put(d);
         }

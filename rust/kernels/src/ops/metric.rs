@@ -94,7 +94,11 @@ fn mean<T: Elem + Into<f64>>(part: &Part<'_>, ins: &[View], outs: &[View], scrat
     if part.index == 0 {
         // SAFETY: all have written theirs; the first worker alone reads them and writes the state.
         let (sums, total, count) = unsafe {
-            (scratch.slice::<f64>(0, 2 * chunks), &mut outs[0].write::<f64>(0..1)[0], &mut outs[1].write::<f64>(0..1)[0])
+            (
+                scratch.slice::<f64>(0, 2 * chunks),
+                &mut outs[0].write::<f64>(0..1)[0],
+                &mut outs[1].write::<f64>(0..1)[0],
+            )
         };
         *total += sums.iter().step_by(2).sum::<f64>();
         *count += sums.iter().skip(1).step_by(2).sum::<f64>();
@@ -195,7 +199,9 @@ fn infer_binary(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, Fault>
     };
     check_float("binary_accuracy", "y_pred", scores)?;
     if targets != scores {
-        return Err(Fault::Value(format!("binary_accuracy: y_true must be {scores:?} as y_pred is, got {targets:?}")));
+        return Err(Fault::Value(format!(
+            "binary_accuracy: y_true must be {scores:?} as y_pred is, got {targets:?}"
+        )));
     }
     Ok(vec![Meta { dtype: DType::F32, ..*scores }])
 }

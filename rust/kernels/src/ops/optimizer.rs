@@ -158,26 +158,33 @@ impl Kernel for Sgd<'_> {
     fn run<S: Lanes>(self, s: S) {
         let n = self.grads.len();
         let moving = self.momentum != 0.0;
-        pieces(self.part, &self.outs[..n], #[inline(always)] |i, range| {
-            // SAFETY: the pieces of different workers are disjoint, and so are parameters and velocities.
-            unsafe {
-                match (self.outs[i].meta.dtype, moving) {
-                    (DType::F32, false) => self.plain(s, &self.grads[i].read()[range.clone()], piece(self.outs, i, &range)),
-                    (DType::F32, true) => self.moving(
-                        s,
-                        &self.grads[i].read()[range.clone()],
-                        piece(self.outs, i, &range),
-                        piece(self.outs, n + i, &range),
-                    ),
-                    (_, false) => self.plain64(&self.grads[i].read()[range.clone()], piece(self.outs, i, &range)),
-                    (_, true) => self.moving64(
-                        &self.grads[i].read()[range.clone()],
-                        piece(self.outs, i, &range),
-                        piece(self.outs, n + i, &range),
-                    ),
+        pieces(
+            self.part,
+            &self.outs[..n],
+            #[inline(always)]
+            |i, range| {
+                // SAFETY: the pieces of different workers are disjoint, and so are parameters and velocities.
+                unsafe {
+                    match (self.outs[i].meta.dtype, moving) {
+                        (DType::F32, false) => {
+                            self.plain(s, &self.grads[i].read()[range.clone()], piece(self.outs, i, &range))
+                        }
+                        (DType::F32, true) => self.moving(
+                            s,
+                            &self.grads[i].read()[range.clone()],
+                            piece(self.outs, i, &range),
+                            piece(self.outs, n + i, &range),
+                        ),
+                        (_, false) => self.plain64(&self.grads[i].read()[range.clone()], piece(self.outs, i, &range)),
+                        (_, true) => self.moving64(
+                            &self.grads[i].read()[range.clone()],
+                            piece(self.outs, i, &range),
+                            piece(self.outs, n + i, &range),
+                        ),
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -186,6 +193,7 @@ impl Kernel for Sgd<'_> {
 /// # Safety
 /// No other slice covers it.
 #[inline(always)]
+#[allow(clippy::mut_from_ref)] // disjointness is the caller's promise
 unsafe fn piece<'a, T: Elem>(outs: &'a [View], i: usize, range: &Range<usize>) -> &'a mut [T] {
     // SAFETY: the caller's promise.
     unsafe { outs[i].write(range.clone()) }
@@ -196,30 +204,38 @@ impl Sgd<'_> {
     #[inline(always)]
     fn plain<S: Lanes>(&self, s: S, g: &[f32], p: &mut [f32]) {
         let rate = s.splat(-self.rate as f32);
-        vectors::<S>(p.len(), #[inline(always)] |i, n| {
-            // SAFETY: g and p have p.len() elements, and i + n does not exceed it.
-            unsafe {
-                let (g, p) = (g.as_ptr().add(i), p.as_mut_ptr().add(i));
-                store(s, p, s.fma(rate, load(s, g, n), load(s, p, n)), n);
-            }
-        });
+        vectors::<S>(
+            p.len(),
+            #[inline(always)]
+            |i, n| {
+                // SAFETY: g and p have p.len() elements, and i + n does not exceed it.
+                unsafe {
+                    let (g, p) = (g.as_ptr().add(i), p.as_mut_ptr().add(i));
+                    store(s, p, s.fma(rate, load(s, g, n), load(s, p, n)), n);
+                }
+            },
+        );
     }
 
     /// v = momentum · v − rate · g; p += v, or with Nesterov's look ahead p += momentum · v − rate · g
     #[inline(always)]
     fn moving<S: Lanes>(&self, s: S, g: &[f32], p: &mut [f32], v: &mut [f32]) {
         let (rate, momentum) = (s.splat(-self.rate as f32), s.splat(self.momentum as f32));
-        vectors::<S>(p.len(), #[inline(always)] |i, n| {
-            // SAFETY: g, p and v have p.len() elements, and i + n does not exceed it.
-            unsafe {
-                let (g, p, v) = (g.as_ptr().add(i), p.as_mut_ptr().add(i), v.as_mut_ptr().add(i));
-                let step = s.mul(rate, load(s, g, n));
-                let velocity = s.fma(momentum, load(s, v, n), step);
-                let ahead = if self.nesterov { s.fma(momentum, velocity, step) } else { velocity };
-                store(s, v, velocity, n);
-                store(s, p, s.add(load(s, p, n), ahead), n);
-            }
-        });
+        vectors::<S>(
+            p.len(),
+            #[inline(always)]
+            |i, n| {
+                // SAFETY: g, p and v have p.len() elements, and i + n does not exceed it.
+                unsafe {
+                    let (g, p, v) = (g.as_ptr().add(i), p.as_mut_ptr().add(i), v.as_mut_ptr().add(i));
+                    let step = s.mul(rate, load(s, g, n));
+                    let velocity = s.fma(momentum, load(s, v, n), step);
+                    let ahead = if self.nesterov { s.fma(momentum, velocity, step) } else { velocity };
+                    store(s, v, velocity, n);
+                    store(s, p, s.add(load(s, p, n), ahead), n);
+                }
+            },
+        );
     }
 
     #[inline(always)]
@@ -320,24 +336,29 @@ impl Kernel for Adam<'_> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let n = self.grads.len();
-        pieces(self.part, &self.outs[..n], #[inline(always)] |i, range| {
-            // Without AMSGrad there are no maxima: the second moment's number stands in and is not used.
-            let last = if self.amsgrad { 3 * n + i } else { 2 * n + i };
-            // SAFETY: the pieces of different workers are disjoint, and so are the operands; `largest` is a slice of
-            // its own, empty where there are no maxima.
-            unsafe {
-                let largest = if self.amsgrad { range.clone() } else { 0..0 };
-                if self.outs[i].meta.dtype == DType::F32 {
-                    let g: &[f32] = &self.grads[i].read()[range.clone()];
-                    let slots = [piece(self.outs, n + i, &range), piece(self.outs, 2 * n + i, &range)];
-                    self.single(s, g, piece(self.outs, i, &range), slots, piece(self.outs, last, &largest));
-                } else {
-                    let g: &[f64] = &self.grads[i].read()[range.clone()];
-                    let slots = [piece(self.outs, n + i, &range), piece(self.outs, 2 * n + i, &range)];
-                    self.double(g, piece(self.outs, i, &range), slots, piece(self.outs, last, &largest));
+        pieces(
+            self.part,
+            &self.outs[..n],
+            #[inline(always)]
+            |i, range| {
+                // Without AMSGrad there are no maxima: the second moment's number stands in and is not used.
+                let last = if self.amsgrad { 3 * n + i } else { 2 * n + i };
+                // SAFETY: the pieces of different workers are disjoint, and so are the operands; `largest` is a slice of
+                // its own, empty where there are no maxima.
+                unsafe {
+                    let largest = if self.amsgrad { range.clone() } else { 0..0 };
+                    if self.outs[i].meta.dtype == DType::F32 {
+                        let g: &[f32] = &self.grads[i].read()[range.clone()];
+                        let slots = [piece(self.outs, n + i, &range), piece(self.outs, 2 * n + i, &range)];
+                        self.single(s, g, piece(self.outs, i, &range), slots, piece(self.outs, last, &largest));
+                    } else {
+                        let g: &[f64] = &self.grads[i].read()[range.clone()];
+                        let slots = [piece(self.outs, n + i, &range), piece(self.outs, 2 * n + i, &range)];
+                        self.double(g, piece(self.outs, i, &range), slots, piece(self.outs, last, &largest));
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -362,26 +383,30 @@ impl Adam<'_> {
     ) {
         let (alpha, epsilon) = (s.splat(self.alpha as f32), s.splat(self.epsilon as f32));
         let (keep_1, keep_2) = (s.splat(self.keep_1 as f32), s.splat(self.keep_2 as f32));
-        vectors::<S>(p.len(), #[inline(always)] |i, n| {
-            // SAFETY: g, p, m, v and, where used, `largest` have p.len() elements, and i + n does not exceed it.
-            unsafe {
-                let (pp, pm, pv) = (p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i));
-                let g = load(s, g.as_ptr().add(i), n);
-                let (m, v) = (load(s, pm, n), load(s, pv, n));
-                let m = s.fma(s.sub(g, m), keep_1, m);
-                let v = s.fma(s.sub(s.mul(g, g), v), keep_2, v);
-                store(s, pm, m, n);
-                store(s, pv, v, n);
-                let mut scale = v;
-                if MAX {
-                    let pl = largest.as_mut_ptr().add(i);
-                    scale = s.max(load(s, pl, n), v);
-                    store(s, pl, scale, n);
+        vectors::<S>(
+            p.len(),
+            #[inline(always)]
+            |i, n| {
+                // SAFETY: g, p, m, v and, where used, `largest` have p.len() elements, and i + n does not exceed it.
+                unsafe {
+                    let (pp, pm, pv) = (p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i));
+                    let g = load(s, g.as_ptr().add(i), n);
+                    let (m, v) = (load(s, pm, n), load(s, pv, n));
+                    let m = s.fma(s.sub(g, m), keep_1, m);
+                    let v = s.fma(s.sub(s.mul(g, g), v), keep_2, v);
+                    store(s, pm, m, n);
+                    store(s, pv, v, n);
+                    let mut scale = v;
+                    if MAX {
+                        let pl = largest.as_mut_ptr().add(i);
+                        scale = s.max(load(s, pl, n), v);
+                        store(s, pl, scale, n);
+                    }
+                    let step = s.div(s.mul(alpha, m), s.add(s.sqrt(scale), epsilon));
+                    store(s, pp, s.sub(load(s, pp, n), step), n);
                 }
-                let step = s.div(s.mul(alpha, m), s.add(s.sqrt(scale), epsilon));
-                store(s, pp, s.sub(load(s, pp, n), step), n);
-            }
-        });
+            },
+        );
     }
 
     #[inline(always)]

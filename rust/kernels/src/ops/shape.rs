@@ -122,7 +122,9 @@ const ASSIGN: OpDef = OpDef {
         let [x] = operands("assign", ins)?;
         let [y] = operands("assign", inouts)?;
         if x != y {
-            return Err(Fault::Value(format!("assign: cannot put {x:?} into {y:?}; shape and dtype must be the same")));
+            return Err(Fault::Value(format!(
+                "assign: cannot put {x:?} into {y:?}; shape and dtype must be the same"
+            )));
         }
         Ok(Vec::new())
     },

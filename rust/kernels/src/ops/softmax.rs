@@ -54,9 +54,7 @@ fn infer(op: &str, ins: &[Meta], count: usize) -> Result<Vec<Meta>, Fault> {
     }
     match ins.iter().find(|m| **m != ins[0]) {
         None => Ok(vec![ins[0]]),
-        Some(other) => {
-            Err(Fault::Value(format!("{op}: the operands must be alike, got {:?} and {other:?}", ins[0])))
-        }
+        Some(other) => Err(Fault::Value(format!("{op}: the operands must be alike, got {:?} and {other:?}", ins[0]))),
     }
 }
 
@@ -132,16 +130,22 @@ impl Real for f32 {
             a.len(),
             // SAFETY: `sum_with` asks for elements of 0..a.len() only, and b is as long.
             #[inline(always)]
-            |i, n| unsafe {
-                s.mul(load(s, a.as_ptr().add(i), n), s.sub(load(s, b.as_ptr().add(i), n), shift))
-            },
+            |i, n| unsafe { s.mul(load(s, a.as_ptr().add(i), n), s.sub(load(s, b.as_ptr().add(i), n), shift)) },
         )
     }
     #[inline(always)]
     fn logs<S: Lanes>(s: S, x: &mut [f32]) {
         let p = x.as_mut_ptr();
         // SAFETY: x has x.len() elements.
-        unsafe { map_raw(s, x.len(), p, #[inline(always)] |i, n| math::log(s, load(s, p.add(i), n))) }
+        unsafe {
+            map_raw(
+                s,
+                x.len(),
+                p,
+                #[inline(always)]
+                |i, n| math::log(s, load(s, p.add(i), n)),
+            )
+        }
     }
     #[inline(always)]
     fn minus(self, b: f32) -> f32 {
@@ -310,7 +314,11 @@ impl RowOp for LogSoftmax {
     #[inline(always)]
     fn tile<S: Lanes>(self, s: S, x: &mut Tile, _: &Tile) {
         x.shift(s, &x.max(s));
-        let sums = x.sum(s, #[inline(always)] |_, _, x| math::exp(s, x));
+        let sums = x.sum(
+            s,
+            #[inline(always)]
+            |_, _, x| math::exp(s, x),
+        );
         x.shift(s, &sums.log(s));
     }
     const BINARY: bool = false;
@@ -331,7 +339,11 @@ impl RowOp for SoftmaxGrad {
     #[inline(always)]
     fn tile<S: Lanes>(self, s: S, y: &mut Tile, g: &Tile) {
         let dots = y.dot(s, g);
-        y.map(s, #[inline(always)] |j, lane, y| s.mul(y, s.sub(g.at(s, j, lane), dots.at(s, lane))));
+        y.map(
+            s,
+            #[inline(always)]
+            |j, lane, y| s.mul(y, s.sub(g.at(s, j, lane), dots.at(s, lane))),
+        );
     }
     const BINARY: bool = true;
 }
@@ -368,7 +380,12 @@ mod tests {
                     // The rounding of x − max counts as often as that difference is large.
                     let error = (y[i] as f64 / want - 1.0).abs();
                     assert!(error < 3e-7 - 6e-8 * want.ln(), "{shape:?} {i}: {} {want}", y[i]);
-                    assert!((log[i] as f64 - want.ln()).abs() < 1e-6 - 1e-7 * want.ln(), "{shape:?} {i}: {} {}", log[i], want.ln());
+                    assert!(
+                        (log[i] as f64 - want.ln()).abs() < 1e-6 - 1e-7 * want.ln(),
+                        "{shape:?} {i}: {} {}",
+                        log[i],
+                        want.ln()
+                    );
                     assert!((precise[i] - want).abs() <= 1e-14 * want);
                     assert!((precise_log[i] - want.ln()).abs() <= 1e-13);
                 }

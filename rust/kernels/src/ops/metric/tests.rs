@@ -86,11 +86,26 @@ fn bad_operands() {
     };
     let state = || [Array::new(&[], &[0.0f64]), Array::new(&[], &[0.0f64])];
     let x = Array::new(&[2, 3], &[0.0f32; 6]);
-    fails("mean_update", &[x.clone()], &mut [], "must be float64 scalars");
+    fails("mean_update", std::slice::from_ref(&x), &mut [], "must be float64 scalars");
     fails("mean_update", &[], &mut state(), "expected values");
-    fails("mean_update", &[x.clone(), Array::new(&[3], &[0f32; 3])], &mut state(), "got weights (3,) for values (2, 3)");
+    fails(
+        "mean_update",
+        &[x.clone(), Array::new(&[3], &[0f32; 3])],
+        &mut state(),
+        "got weights (3,) for values (2, 3)",
+    );
     fails("mean_update", &[x.clone(), Array::new(&[2], &[0f64; 2])], &mut state(), "must be float32");
-    fails("sparse_categorical_accuracy", &[Array::new(&[3], &[0i32; 3]), x.clone()], &mut [], "one label for each row");
-    fails("categorical_accuracy", &[Array::new(&[2], &[0f32; 2]), x.clone()], &mut [], "y_true must be float32(2, 3)");
+    fails(
+        "sparse_categorical_accuracy",
+        &[Array::new(&[3], &[0i32; 3]), x.clone()],
+        &mut [],
+        "one label for each row",
+    );
+    fails(
+        "categorical_accuracy",
+        &[Array::new(&[2], &[0f32; 2]), x.clone()],
+        &mut [],
+        "y_true must be float32(2, 3)",
+    );
     fails("binary_accuracy", &[Array::new(&[2, 3], &[0i32; 6]), x], &mut [], "y_true must be float32(2, 3)");
 }

@@ -115,7 +115,13 @@ fn bad_operands() {
         let message = call(name, ins, inouts, attrs).err().unwrap().to_string();
         assert!(message.starts_with(name) && message.contains(text), "{message}");
     };
-    fails("sgd", &[p(), p()], &mut [p()], &[], "`learning_rate` must be a float32 or float64 scalar, got float32(2,)");
+    fails(
+        "sgd",
+        &[p(), p()],
+        &mut [p()],
+        &[],
+        "`learning_rate` must be a float32 or float64 scalar, got float32(2,)",
+    );
     fails("sgd", &[], &mut [], &[], "got nothing");
     fails("sgd", &[rate.clone(), p()], &mut [p(), p()], &[], "got 2 for 1 gradients");
     let short = Array::new(&[1], &[1.0f32]);
@@ -125,5 +131,11 @@ fn bad_operands() {
     fails("adam", &[rate.clone(), step.clone()], &mut [], &[], "`beta_1` must lie in [0, 1), got NaN");
     let double = Array::new(&[2], &[1.0f64, 2.0]);
     let mut inouts = [p(), p(), double];
-    fails("adam", &[rate, step, p()], &mut inouts, &betas(false), "the second moment of parameter 0 must be float32(2,)");
+    fails(
+        "adam",
+        &[rate, step, p()],
+        &mut inouts,
+        &betas(false),
+        "the second moment of parameter 0 must be float32(2,)",
+    );
 }

@@ -20,7 +20,10 @@ const RANGE: u32 = 1 << 16;
 
 pub(super) fn infer(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
     let [x, state] = ins else {
-        return Err(Fault::Value(format!("dropout: expected x and the generator's state, got {} operands", ins.len())));
+        return Err(Fault::Value(format!(
+            "dropout: expected x and the generator's state, got {} operands",
+            ins.len()
+        )));
     };
     check_state("dropout", Some(state))?;
     if !inouts.is_empty() {

@@ -112,7 +112,8 @@ fn permutations() {
     for counter in 0..6000 {
         let ins = [state(3, counter)];
         let attrs = [("n", Attr::Int(3))];
-        let p = crate::testing::call_with("random_permutation", &ins, &mut [], &attrs, 1, crate::Level::Scalar).unwrap();
+        let p =
+            crate::testing::call_with("random_permutation", &ins, &mut [], &attrs, 1, crate::Level::Scalar).unwrap();
         let p = p[0].to_vec::<i64>();
         counts[(2 * p[0] + i64::from(p[1] > p[2])) as usize] += 1;
     }
@@ -185,7 +186,12 @@ fn bad_operands() {
     fails("random_uniform", &s(), &[("shape", Attr::Ints(vec![-1]))], "none negative");
     fails("random_uniform", &s(), &[("shape", Attr::Ints(vec![1 << 40, 1 << 40]))], "fits in memory");
     fails("random_uniform", &s(), &[("shape", Attr::Ints(vec![1; 9]))], "at most 8 sizes");
-    fails("random_uniform", &s(), &[("dtype", Attr::Int(DType::I32 as i64))], "must be float32 or float64, got int32");
+    fails(
+        "random_uniform",
+        &s(),
+        &[("dtype", Attr::Int(DType::I32 as i64))],
+        "must be float32 or float64, got int32",
+    );
     fails("random_uniform", &s(), &[("dtype", Attr::Int(99))], "got an unknown dtype");
     fails("random_uniform", &s(), &[("low", Attr::Float(2.0))], "`minval` not above `maxval`; got 2 and 1");
     fails("random_normal", &s(), &[("mean", Attr::Float(f64::NAN))], "must be finite numbers, got NaN and 1");

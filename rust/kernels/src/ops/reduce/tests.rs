@@ -1,6 +1,12 @@
 use crate::CHAIN;
 use crate::op::{Attr, Fault};
 use crate::testing::{Array, call, run, uniform};
+use std::slice::from_ref;
+
+/// `run` of one operand.
+fn one(name: &str, x: &Array, attrs: &[(&str, Attr)]) -> Array {
+    run(name, from_ref(x), attrs)
+}
 
 fn axes(axes: &[usize]) -> [(&'static str, Attr); 1] {
     [("axes", Attr::Ints(axes.iter().map(|&a| a as i64).collect()))]
@@ -89,7 +95,7 @@ fn sums_and_products_have_the_bits_of_the_contract() {
             ("min", f32::INFINITY, f32::min),
         ] {
             let want = reference(&x, shape, reduced, start, join);
-            let got = run(name, &[array.clone()], &axes(reduced)).to_vec::<f32>();
+            let got = one(name, &array, &axes(reduced)).to_vec::<f32>();
             assert_eq!(bits(&got), bits(&want), "{name} of {shape:?} over {reduced:?}");
         }
     }
@@ -104,7 +110,7 @@ fn strides_do_not_change_the_bits() {
     for view in [x.clone().transposed(), reversed, repeated] {
         for reduced in [&[0][..], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[0, 1, 2]] {
             for name in ["sum", "mean", "max"] {
-                let got = run(name, &[view.clone()], &axes(reduced)).to_vec::<f32>();
+                let got = one(name, &view, &axes(reduced)).to_vec::<f32>();
                 let want = run(name, &[view.dense()], &axes(reduced)).to_vec::<f32>();
                 assert_eq!(bits(&got), bits(&want), "{name} of {:?} over {reduced:?}", view.meta());
             }
@@ -115,18 +121,18 @@ fn strides_do_not_change_the_bits() {
 #[test]
 fn other_dtypes() {
     let whole = Array::new(&[2, 3], &[1i32, -5, 3, i32::MAX, 1, 0]);
-    assert_eq!(run("sum", &[whole.clone()], &axes(&[1])).to_vec::<i32>(), [-1, i32::MIN]);
-    assert_eq!(run("max", &[whole.clone()], &axes(&[0])).to_vec::<i32>(), [i32::MAX, 1, 3]);
+    assert_eq!(one("sum", &whole, &axes(&[1])).to_vec::<i32>(), [-1, i32::MIN]);
+    assert_eq!(one("max", &whole, &axes(&[0])).to_vec::<i32>(), [i32::MAX, 1, 3]);
     assert_eq!(run("min", &[whole], &axes(&[0, 1])).to_vec::<i32>(), [-5]);
     let long = Array::new(&[3], &[1i64 << 40, 2, 3]);
     assert_eq!(run("prod", &[long], &axes(&[0])).to_vec::<i64>(), [6 << 40]);
     let values: Vec<f64> = (0..10_000).map(|i| f64::from(i) / 8.0).collect();
     let double = Array::new(&[100, 100], &values);
-    assert_eq!(run("sum", &[double.clone()], &axes(&[0, 1])).to_vec::<f64>(), [values.iter().sum::<f64>()]);
+    assert_eq!(one("sum", &double, &axes(&[0, 1])).to_vec::<f64>(), [values.iter().sum::<f64>()]);
     assert_eq!(run("mean", &[double], &axes(&[0, 1])).to_vec::<f64>(), [values.iter().sum::<f64>() / 1e4]);
     let truth = Array::new(&[2, 3], &[0u8, 2, 0, 0, 0, 0]).cast_as(crate::DType::Bool);
-    assert_eq!(run("any", &[truth.clone()], &axes(&[1])).to_vec::<u8>(), [1, 0]);
-    assert_eq!(run("any", &[truth.clone()], &axes(&[0])).to_vec::<u8>(), [0, 1, 0]);
+    assert_eq!(one("any", &truth, &axes(&[1])).to_vec::<u8>(), [1, 0]);
+    assert_eq!(one("any", &truth, &axes(&[0])).to_vec::<u8>(), [0, 1, 0]);
     assert_eq!(run("all", &[truth], &axes(&[0, 1])).to_vec::<u8>(), [0]);
     assert_eq!(run("all", &[Array::bools(&[3], &[true; 3])], &axes(&[0])).to_vec::<u8>(), [1]);
 }
@@ -143,7 +149,7 @@ fn nan_wins_and_sums_are_not_minus_zero() {
         }
     }
     let x = Array::new(&[2, 2], &[-inf, -inf, inf, 3.0]);
-    assert_eq!(run("max", &[x.clone()], &axes(&[1])).to_vec::<f32>(), [-inf, inf]);
+    assert_eq!(one("max", &x, &axes(&[1])).to_vec::<f32>(), [-inf, inf]);
     assert_eq!(run("min", &[x], &axes(&[1])).to_vec::<f32>(), [-inf, 3.0]);
     let zeros = Array::new(&[2], &[-0.0f32, -0.0]);
     assert_eq!(run("sum", &[zeros], &axes(&[0])).to_vec::<f32>()[0].to_bits(), 0);
@@ -152,16 +158,16 @@ fn nan_wins_and_sums_are_not_minus_zero() {
 #[test]
 fn of_nothing() {
     let none = Array::new::<f32>(&[3, 0], &[]);
-    assert_eq!(run("sum", &[none.clone()], &axes(&[1])).to_vec::<f32>(), [0.0; 3]);
-    assert_eq!(run("prod", &[none.clone()], &axes(&[0, 1])).to_vec::<f32>(), [1.0]);
-    assert!(run("mean", &[none.clone()], &axes(&[0, 1])).to_vec::<f32>()[0].is_nan());
-    assert!(run("sum", &[none.clone()], &axes(&[0])).to_vec::<f32>().is_empty());
-    assert!(run("max", &[none.clone()], &axes(&[0])).to_vec::<f32>().is_empty());
-    let fault = call("max", &[none.clone()], &mut [], &axes(&[1])).err();
+    assert_eq!(one("sum", &none, &axes(&[1])).to_vec::<f32>(), [0.0; 3]);
+    assert_eq!(one("prod", &none, &axes(&[0, 1])).to_vec::<f32>(), [1.0]);
+    assert!(one("mean", &none, &axes(&[0, 1])).to_vec::<f32>()[0].is_nan());
+    assert!(one("sum", &none, &axes(&[0])).to_vec::<f32>().is_empty());
+    assert!(one("max", &none, &axes(&[0])).to_vec::<f32>().is_empty());
+    let fault = call("max", from_ref(&none), &mut [], &axes(&[1])).err();
     assert!(matches!(fault, Some(Fault::Value(text)) if text.contains("of no elements")));
     assert!(matches!(call("argmax", &[none], &mut [], &[("axis", Attr::Int(1))]), Err(Fault::Value(_))));
     let none = Array::bools(&[0], &[]);
-    assert_eq!(run("any", &[none.clone()], &axes(&[0])).to_vec::<u8>(), [0]);
+    assert_eq!(one("any", &none, &axes(&[0])).to_vec::<u8>(), [0]);
     assert_eq!(run("all", &[none], &axes(&[0])).to_vec::<u8>(), [1]);
 }
 
@@ -169,12 +175,12 @@ fn of_nothing() {
 fn bad_calls() {
     let x = Array::new(&[2, 2], &[0.0f32; 4]);
     for (wrong, word) in [(vec![2], "axis 2 is out of range"), (vec![-1], "axis -1"), (vec![0, 0], "twice")] {
-        let fault = call("sum", &[x.clone()], &mut [], &[("axes", Attr::Ints(wrong))]).err();
+        let fault = call("sum", from_ref(&x), &mut [], &[("axes", Attr::Ints(wrong))]).err();
         assert!(fault.is_some_and(|f| f.to_string().contains(word)), "{word}");
     }
-    assert!(matches!(call("any", &[x.clone()], &mut [], &axes(&[0])), Err(Fault::Type(_))));
+    assert!(matches!(call("any", from_ref(&x), &mut [], &axes(&[0])), Err(Fault::Type(_))));
     assert!(matches!(call("sum", &[x.clone(), x.clone()], &mut [], &axes(&[0])), Err(Fault::Type(_))));
-    assert!(matches!(call("argmin", &[x.clone()], &mut [], &[("axis", Attr::Int(2))]), Err(Fault::Index(_))));
+    assert!(matches!(call("argmin", from_ref(&x), &mut [], &[("axis", Attr::Int(2))]), Err(Fault::Index(_))));
     assert!(matches!(call("cumsum", &[x], &mut [], &[("axis", Attr::Int(-1))]), Err(Fault::Index(_))));
 }
 
@@ -182,9 +188,9 @@ fn bad_calls() {
 fn positions_of_extremes() {
     let axis = |axis| [("axis", Attr::Int(axis))];
     let x = Array::new(&[2, 4], &[1.0f32, 3.0, 3.0, -1.0, f32::NAN, 7.0, f32::NAN, -9.0]);
-    assert_eq!(run("argmax", &[x.clone()], &axis(1)).to_vec::<i32>(), [1, 0]);
-    assert_eq!(run("argmin", &[x.clone()], &axis(1)).to_vec::<i32>(), [3, 0]);
-    assert_eq!(run("argmax", &[x.clone()], &axis(0)).to_vec::<i32>(), [1, 1, 1, 0]);
+    assert_eq!(one("argmax", &x, &axis(1)).to_vec::<i32>(), [1, 0]);
+    assert_eq!(one("argmin", &x, &axis(1)).to_vec::<i32>(), [3, 0]);
+    assert_eq!(one("argmax", &x, &axis(0)).to_vec::<i32>(), [1, 1, 1, 0]);
     assert_eq!(run("argmin", &[x], &axis(0)).to_vec::<i32>(), [1, 0, 1, 1]);
     // Long lines take another way than short ones; both find the first.
     for n in [64, 65, 1000, CHAIN + 100] {
@@ -195,7 +201,7 @@ fn positions_of_extremes() {
         let first = |line: &[f32]| (0..n).find(|&i| line.iter().all(|&v| v <= line[i] || line[i].is_nan()));
         let want: Vec<i32> = x.chunks(n).map(|line| first(line).unwrap_or(n / 2) as i32).collect();
         let lines = Array::new(&[3, n], &x);
-        assert_eq!(run("argmax", &[lines.clone()], &axis(1)).to_vec::<i32>(), want);
+        assert_eq!(one("argmax", &lines, &axis(1)).to_vec::<i32>(), want);
         assert_eq!(run("argmax", &[lines.transposed()], &axis(0)).to_vec::<i32>(), want);
     }
     let whole = Array::new(&[2, 300, 2], &(0..1200).map(|i| i64::from(i % 7)).collect::<Vec<_>>());
@@ -206,10 +212,10 @@ fn positions_of_extremes() {
 fn running_sums() {
     let attrs = |axis, reverse| [("axis", Attr::Int(axis)), ("reverse", Attr::Int(reverse))];
     let x = Array::new(&[2, 3], &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    assert_eq!(run("cumsum", &[x.clone()], &attrs(1, 0)).to_vec::<f32>(), [1.0, 3.0, 6.0, 4.0, 9.0, 15.0]);
-    assert_eq!(run("cumsum", &[x.clone()], &attrs(0, 0)).to_vec::<f32>(), [1.0, 2.0, 3.0, 5.0, 7.0, 9.0]);
-    assert_eq!(run("cumsum", &[x.clone()], &attrs(1, 1)).to_vec::<f32>(), [6.0, 5.0, 3.0, 15.0, 11.0, 6.0]);
-    assert_eq!(run("cumprod", &[x.clone()], &attrs(0, 1)).to_vec::<f32>(), [4.0, 10.0, 18.0, 4.0, 5.0, 6.0]);
+    assert_eq!(one("cumsum", &x, &attrs(1, 0)).to_vec::<f32>(), [1.0, 3.0, 6.0, 4.0, 9.0, 15.0]);
+    assert_eq!(one("cumsum", &x, &attrs(0, 0)).to_vec::<f32>(), [1.0, 2.0, 3.0, 5.0, 7.0, 9.0]);
+    assert_eq!(one("cumsum", &x, &attrs(1, 1)).to_vec::<f32>(), [6.0, 5.0, 3.0, 15.0, 11.0, 6.0]);
+    assert_eq!(one("cumprod", &x, &attrs(0, 1)).to_vec::<f32>(), [4.0, 10.0, 18.0, 4.0, 5.0, 6.0]);
     assert!(run("cumsum", &[Array::new::<i32>(&[0, 2], &[])], &attrs(0, 0)).to_vec::<i32>().is_empty());
     let long = Array::new(&[4, 700], &[1i32; 2800]);
     let want: Vec<i32> = (0..2800).map(|i| i / 700 + 1).collect();

@@ -79,8 +79,7 @@ unsafe fn exchange<T: Elem>(
             for (c, tile) in tile[..columns].iter_mut().enumerate() {
                 tile.as_mut_ptr().copy_from_nonoverlapping(from.offset(c as isize * s), rows);
             }
-            for r in 0..rows {
-                let to = to.offset(r as isize * d);
+            for (r, to) in (0..rows).map(|r| (r, to.offset(r as isize * d))) {
                 if columns == TILE {
                     (0..TILE).for_each(|c| *to.add(c) = tile[c][r]); // the length is known: no loop
                 } else {

@@ -166,7 +166,15 @@ fn scatter_add<T: Num>(part: &Part<'_>, ins: &[View], y: &View, attrs: &Attrs) {
     let wide = inner >= 32 * part.count;
     let rows = if wide { 0..outer * size } else { part.span(outer * size, 1) };
     let columns = if wide { part.span(inner, 16) } else { 0..inner };
-    part.level.run(ScatterAdd { x: ins[0].read::<T>(), indices: Indices::new(&ins[1]), y, size, inner, rows, columns });
+    part.level.run(ScatterAdd {
+        x: ins[0].read::<T>(),
+        indices: Indices::new(&ins[1]),
+        y,
+        size,
+        inner,
+        rows,
+        columns,
+    });
 }
 
 struct ScatterAdd<'a, T> {

@@ -28,7 +28,8 @@ fn infer(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
             "gather_rows: takes an array of rows and a vector of int64 row numbers, got {x:?} and {rows:?}"
         )));
     }
-    let dtype = if attrs.int(0, -1) == x.dtype as i64 { x.dtype } else { dtype_of("gather_rows", attrs, 0, TARGETS)? };
+    let dtype =
+        if attrs.int(0, -1) == x.dtype as i64 { x.dtype } else { dtype_of("gather_rows", attrs, 0, TARGETS)? };
     let mut results = result("gather_rows", dtype, &[&*rows.shape, &x.shape[1..]].concat())?;
     results.push(Meta::new(DType::I64, &[1]));
     Ok(results)

@@ -1,6 +1,12 @@
 use crate::op::{Attr, Fault};
 use crate::testing::{Array, call, run, uniform};
 use crate::{DType, Meta};
+use std::slice::from_ref;
+
+/// `run` of one operand.
+fn one(name: &str, x: &Array, attrs: &[(&str, Attr)]) -> Array {
+    run(name, from_ref(x), attrs)
+}
 
 fn ints(values: &[i64]) -> Attr {
     Attr::Ints(values.to_vec())
@@ -37,19 +43,19 @@ fn views() -> Vec<Array> {
 #[test]
 fn copies_of_every_layout() {
     for view in views() {
-        let copy = run("copy", &[view.clone()], &[]);
+        let copy = one("copy", &view, &[]);
         assert_eq!(copy.to_vec::<f32>(), view.to_vec::<f32>(), "{:?}", view.meta());
         let mut target = [Array::filled(view.meta())];
-        assert!(call("assign", &[view.clone()], &mut target, &[]).is_ok_and(|results| results.is_empty()));
+        assert!(call("assign", from_ref(&view), &mut target, &[]).is_ok_and(|results| results.is_empty()));
         assert_eq!(target[0].to_vec::<f32>(), view.to_vec::<f32>());
     }
     let bytes: Vec<u8> = (0..40 * 30).map(|i| i as u8).collect();
     let view = Array::new(&[40, 30], &bytes).transposed();
-    assert_eq!(run("copy", &[view.clone()], &[]).to_vec::<u8>(), view.to_vec::<u8>());
+    assert_eq!(one("copy", &view, &[]).to_vec::<u8>(), view.to_vec::<u8>());
     let words = Array::new(&[9, 17], &(0..153).collect::<Vec<i64>>()).transposed();
-    assert_eq!(run("copy", &[words.clone()], &[]).to_vec::<i64>(), words.to_vec::<i64>());
+    assert_eq!(one("copy", &words, &[]).to_vec::<i64>(), words.to_vec::<i64>());
     let halves = Array::new(&[20, 9], &(0..180).collect::<Vec<u16>>()).cast_as(DType::BF16).transposed();
-    assert_eq!(run("copy", &[halves.clone()], &[]).to_vec::<u16>(), halves.to_vec::<u16>());
+    assert_eq!(one("copy", &halves, &[]).to_vec::<u16>(), halves.to_vec::<u16>());
     let other = &mut [Array::filled(Meta::new(DType::F32, &[3]))];
     assert!(matches!(call("assign", &[words], other, &[]), Err(Fault::Value(_))));
 }
@@ -90,8 +96,11 @@ fn places_into_constants() {
         [("shape", ints(shape)), ("starts", ints(starts)), ("steps", ints(steps)), ("value", value)]
     };
     let x = Array::new(&[2, 3], &[1.0f32, 2., 3., 4., 5., 6.]);
-    let y = run("place", &[x.clone()], &place(&[3, 6], &[2, 0], &[-2, 2], Attr::Float(0.5)));
-    assert_eq!(y.to_vec::<f32>(), [4., 0.5, 5., 0.5, 6., 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1., 0.5, 2., 0.5, 3., 0.5]);
+    let y = one("place", &x, &place(&[3, 6], &[2, 0], &[-2, 2], Attr::Float(0.5)));
+    assert_eq!(
+        y.to_vec::<f32>(),
+        [4., 0.5, 5., 0.5, 6., 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1., 0.5, 2., 0.5, 3., 0.5]
+    );
     let y = run("place", &[x.clone().transposed()], &place(&[3, 2], &[0, 0], &[1, 1], Attr::None));
     assert_eq!(y.to_vec::<f32>(), x.clone().transposed().to_vec::<f32>());
     let none = Array::new::<i64>(&[0], &[]);
@@ -99,7 +108,7 @@ fn places_into_constants() {
     let scalar = Array::new(&[], &[2.0f32]);
     assert_eq!(run("place", &[scalar], &place(&[], &[], &[], Attr::None)).to_vec::<f32>(), [2.0]);
     let wide = Array::new(&[40, 50], &uniform(3, 2000, -1.0, 1.0));
-    let padded = run("place", &[wide.clone()], &place(&[44, 60], &[1, 7], &[1, 1], Attr::None)).to_vec::<f32>();
+    let padded = one("place", &wide, &place(&[44, 60], &[1, 7], &[1, 1], Attr::None)).to_vec::<f32>();
     for r in 0..40 {
         assert_eq!(padded[(r + 1) * 60 + 7..][..50], wide.to_vec::<f32>()[r * 50..][..50]);
     }
@@ -112,7 +121,7 @@ fn places_into_constants() {
         ([2, -3], [0, 0], [1, 1]),
         ([2, 3], [0, 1], [1, -1]),
     ] {
-        let fault = call("place", &[x.clone()], &mut [], &place(&shape, &starts, &steps, Attr::None)).err();
+        let fault = call("place", from_ref(&x), &mut [], &place(&shape, &starts, &steps, Attr::None)).err();
         assert!(matches!(fault, Some(Fault::Value(_))), "{shape:?} {starts:?} {steps:?}");
     }
 }
@@ -174,7 +183,10 @@ fn scatters() {
     let y = run("scatter_add", &[x.clone().transposed(), rows.clone()], &attrs(1, 3));
     assert_eq!(y.to_vec::<f32>(), [0., 6., 3., 0., 8., 4.]);
     let scalar = Array::new(&[], &[1i64]);
-    assert_eq!(run("scatter_add", &[Array::new(&[2], &[5i32, 6]), scalar], &attrs(0, 2)).to_vec::<i32>(), [0, 0, 5, 6]);
+    assert_eq!(
+        run("scatter_add", &[Array::new(&[2], &[5i32, 6]), scalar], &attrs(0, 2)).to_vec::<i32>(),
+        [0, 0, 5, 6]
+    );
     // Long rows are shared by columns, short ones by rows; both add in the order of the indices.
     for inner in [3usize, 500] {
         let (n, size) = (200usize, 7usize);
@@ -195,13 +207,13 @@ fn scatters() {
 fn marks_classes() {
     let attrs = |size, d| [("size", Attr::Int(size)), dtype(d)];
     let classes = Array::new(&[2, 2], &[0i32, 2, -1, 3]);
-    let y = run("one_hot", &[classes.clone()], &attrs(3, DType::F32));
+    let y = one("one_hot", &classes, &attrs(3, DType::F32));
     assert_eq!(y.meta(), Meta::new(DType::F32, &[2, 2, 3]));
     assert_eq!(y.to_vec::<f32>(), [1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 0., 0.]);
     let y = run("one_hot", &[Array::new(&[1], &[1i64])], &attrs(2, DType::Bool));
     assert_eq!(y.to_vec::<u8>(), [0, 1]);
-    assert!(run("one_hot", &[classes.clone()], &attrs(0, DType::I64)).to_vec::<i64>().is_empty());
-    assert!(call("one_hot", &[classes.clone()], &mut [], &attrs(-2, DType::F32)).is_err());
+    assert!(one("one_hot", &classes, &attrs(0, DType::I64)).to_vec::<i64>().is_empty());
+    assert!(call("one_hot", from_ref(&classes), &mut [], &attrs(-2, DType::F32)).is_err());
     assert!(matches!(call("one_hot", &[classes], &mut [], &attrs(i64::MAX, DType::F32)), Err(Fault::Memory(_))));
 }
 
@@ -243,7 +255,10 @@ fn makes_batches() {
     let brain = Array::new(&[2, 1], &[0x3f80u16, 0x7fc0]).cast_as(DType::BF16); // 1 and NaN
     assert_eq!(batch(&brain, &[0, 1], DType::BF16, 1).1, 1);
     let big = Array::new(&[2], &[u64::MAX, 1 << 62]);
-    assert_eq!(batch(&big, &[0, 1], DType::F64, 1).0.to_vec::<f64>(), [18446744073709551616.0, 4611686018427387904.0]);
+    assert_eq!(
+        batch(&big, &[0, 1], DType::F64, 1).0.to_vec::<f64>(),
+        [18446744073709551616.0, 4611686018427387904.0]
+    );
     let (none, status) = batch(&big, &[], DType::F32, 1);
     assert_eq!((none.to_vec::<f32>().len(), status), (0, -1));
     for (x, r, d) in [

@@ -85,64 +85,96 @@ impl Tile {
     /// The greatest of each row.
     #[inline(always)]
     pub fn max<S: Lanes>(&self, s: S) -> Row {
-        Row::make(s, #[inline(always)] |lane| {
-            let mut max = s.splat(f32::NEG_INFINITY);
-            for j in 0..self.length {
-                max = Max::lanes(s, max, self.at(s, j, lane));
-            }
-            max
-        })
+        Row::make(
+            s,
+            #[inline(always)]
+            |lane| {
+                let mut max = s.splat(f32::NEG_INFINITY);
+                for j in 0..self.length {
+                    max = Max::lanes(s, max, self.at(s, j, lane));
+                }
+                max
+            },
+        )
     }
 
     /// Σ f(j, lane, x) over each row, in the order of [`reduce`].
     #[inline(always)]
     pub fn sum<S: Lanes>(&self, s: S, f: impl Fn(usize, usize, S::F) -> S::F) -> Row {
-        Row::make(s, #[inline(always)] |lane| {
-            let mut acc = [s.splat(0.0); reduce::LANES];
-            for j in 0..self.length {
-                let a = &mut acc[j % reduce::LANES];
-                *a = s.add(*a, f(j, lane, self.at(s, j, lane)));
-            }
-            let mut half = reduce::LANES / 2;
-            while half > 0 {
-                for i in 0..half {
-                    acc[i] = s.add(acc[i], acc[i + half]);
+        Row::make(
+            s,
+            #[inline(always)]
+            |lane| {
+                let mut acc = [s.splat(0.0); reduce::LANES];
+                for j in 0..self.length {
+                    let a = &mut acc[j % reduce::LANES];
+                    *a = s.add(*a, f(j, lane, self.at(s, j, lane)));
                 }
-                half /= 2;
-            }
-            acc[0]
-        })
+                let mut half = reduce::LANES / 2;
+                while half > 0 {
+                    for i in 0..half {
+                        acc[i] = s.add(acc[i], acc[i + half]);
+                    }
+                    half /= 2;
+                }
+                acc[0]
+            },
+        )
     }
 
     /// Subtracts a number of each row.
     #[inline(always)]
     pub fn shift<S: Lanes>(&mut self, s: S, by: &Row) {
-        self.map(s, #[inline(always)] |_, lane, x| s.sub(x, by.at(s, lane)));
+        self.map(
+            s,
+            #[inline(always)]
+            |_, lane, x| s.sub(x, by.at(s, lane)),
+        );
     }
 
     /// Multiplies by a number for each row.
     #[inline(always)]
     pub fn scale<S: Lanes>(&mut self, s: S, by: &Row) {
-        self.map(s, #[inline(always)] |_, lane, x| s.mul(x, by.at(s, lane)));
+        self.map(
+            s,
+            #[inline(always)]
+            |_, lane, x| s.mul(x, by.at(s, lane)),
+        );
     }
 
     /// Takes exponentials and gives their sums.
     #[inline(always)]
     pub fn exp<S: Lanes>(&mut self, s: S) -> Row {
-        self.map(s, #[inline(always)] |_, _, x| math::exp(s, x));
-        self.sum(s, #[inline(always)] |_, _, x| x)
+        self.map(
+            s,
+            #[inline(always)]
+            |_, _, x| math::exp(s, x),
+        );
+        self.sum(
+            s,
+            #[inline(always)]
+            |_, _, x| x,
+        )
     }
 
     /// The product of two tiles' elements, summed over each row.
     #[inline(always)]
     pub fn dot<S: Lanes>(&self, s: S, other: &Tile) -> Row {
-        self.sum(s, #[inline(always)] |j, lane, x| s.mul(x, other.at(s, j, lane)))
+        self.sum(
+            s,
+            #[inline(always)]
+            |j, lane, x| s.mul(x, other.at(s, j, lane)),
+        )
     }
 
     /// Subtracts another tile.
     #[inline(always)]
     pub fn minus<S: Lanes>(&mut self, s: S, other: &Tile) {
-        self.map(s, #[inline(always)] |j, lane, x| s.sub(x, other.at(s, j, lane)));
+        self.map(
+            s,
+            #[inline(always)]
+            |j, lane, x| s.sub(x, other.at(s, j, lane)),
+        );
     }
 }
 
@@ -172,19 +204,31 @@ impl Row {
     /// f(x, y) of each of two rows' numbers.
     #[inline(always)]
     pub fn with<S: Lanes>(&self, s: S, other: &Row, f: impl Fn(S::F, S::F) -> S::F) -> Row {
-        Row::make(s, #[inline(always)] |lane| f(self.at(s, lane), other.at(s, lane)))
+        Row::make(
+            s,
+            #[inline(always)]
+            |lane| f(self.at(s, lane), other.at(s, lane)),
+        )
     }
 
     /// 1 / x
     #[inline(always)]
     pub fn inverse<S: Lanes>(&self, s: S) -> Row {
-        Row::make(s, #[inline(always)] |lane| s.div(s.splat(1.0), self.at(s, lane)))
+        Row::make(
+            s,
+            #[inline(always)]
+            |lane| s.div(s.splat(1.0), self.at(s, lane)),
+        )
     }
 
     /// log x
     #[inline(always)]
     pub fn log<S: Lanes>(&self, s: S) -> Row {
-        Row::make(s, #[inline(always)] |lane| math::log(s, self.at(s, lane)))
+        Row::make(
+            s,
+            #[inline(always)]
+            |lane| math::log(s, self.at(s, lane)),
+        )
     }
 }
 
@@ -205,7 +249,14 @@ mod tests {
             for (sum, row) in alone.iter_mut().zip(self.0.chunks(self.1)) {
                 *sum = reduce::sum(s, row);
             }
-            (Tile::new(self.1).take(self.0).sum(s, #[inline(always)] |_, _, x| x), alone)
+            (
+                Tile::new(self.1).take(self.0).sum(
+                    s,
+                    #[inline(always)]
+                    |_, _, x| x,
+                ),
+                alone,
+            )
         }
     }
 

@@ -1,0 +1,328 @@
+"""Products of matrices and linear layers. `lumbre.ops.einsum` has what is made of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lumbre.autograd import FLOATS, Rule, Tensor, as_tensor, kernel, record
+from lumbre.ops.activation import NUMBERS, activation_grad, relu, tanh
+from lumbre.ops.arithmetic import add
+from lumbre.ops.dtypes import COMPUTED, WIDE, cast, promote
+from lumbre.ops.reduce import sum as sum_
+from lumbre.ops.shape import broadcast_to, reshape
+from lumbre.ops.table import Bad, Case, In, op
+
+FUSED_ACTIVATIONS: dict[str | None, int] = {None: 0} | {a: NUMBERS[a] for a in ("linear", "relu", "tanh")}
+"""Activations that `linear` applies while it writes its result, and their numbers in the kernel.
+
+Not sigmoid, though the kernel has it: a cross-entropy on a sigmoid works from what went into it,
+which a fused row does not keep.
+"""
+
+
+def product(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) -> Tensor:
+    """a·b over the last two axes, each exchanged where its flag says so; leading axes broadcast.
+
+    For tensors of one dtype that kernels compute in, whose shapes fit.
+    """
+    y: Tensor = kernel("matmul", a, b, trans_a=trans_a, trans_b=trans_b)
+    if y.dtype not in FLOATS:
+        return y
+
+    def grad_a(g: Tensor, _: Tensor) -> Tensor:
+        return product(b, g, trans_b, True) if trans_a else product(g, b, False, not trans_b)
+
+    def grad_b(g: Tensor, _: Tensor) -> Tensor:
+        left = a
+        if b.ndim == 2 and a.ndim > 2 and not trans_a:  # one product, instead of a sum of many
+            left, g = reshape(a, (-1, a.shape[-1])), reshape(g, (-1, g.shape[-1]))
+        return product(g, left, True, trans_a) if trans_b else product(left, g, not trans_a, False)
+
+    return record(y, (a, b), (grad_a, grad_b), name="matmul")
+
+
+def _operands(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) -> tuple[Tensor, Tensor, str]:
+    """The operands checked, in the dtype that the kernel computes in, and the dtype of the result."""
+    a, b = as_tensor(x1), as_tensor(x2)
+    for i, x in enumerate((a, b)):
+        if x.ndim == 0:
+            raise ValueError(f"matmul input operand {i} must have ndim at least 1, but it has ndim 0")
+    inner = a.shape[-2 if trans_a else -1], b.shape[-1 if trans_b or b.ndim == 1 else -2]
+    if inner[0] != inner[1]:
+        flags = f" with trans_a={trans_a}, trans_b={trans_b}" if trans_a or trans_b else ""
+        raise ValueError(
+            f"Inner dimensions (`x1.shape[-1]` and `x2.shape[-2]`) must be equal, but received "
+            f"`x1.shape={a.shape}` and `x2.shape={b.shape}`{flags}."
+        )
+    _check_broadcast(a, b)
+    if a.dtype == b.dtype == "int8":
+        a, b = cast(a, "int32"), cast(b, "int32")
+    a, b = promote(a, b)
+    dtype = a.dtype
+    return (a, b, dtype) if dtype in COMPUTED else (cast(a, WIDE[dtype]), cast(b, WIDE[dtype]), dtype)
+
+
+def _check_broadcast(x1: Tensor, x2: Tensor) -> None:
+    for n1, n2 in zip(x1.shape[-3::-1], x2.shape[-3::-1], strict=False):
+        if n1 != n2 and 1 not in (n1, n2):
+            raise ValueError(
+                f"Cannot broadcast shape, the failure dim has value {n1}, which cannot be broadcasted to "
+                f"{n2}. Input shapes are: {list(x1.shape[:-2])} and {list(x2.shape[:-2])}."
+            )
+
+
+@op(
+    ref=np.matmul,
+    cases=[
+        Case((In((3, 4)), In((4, 5)))),
+        Case((In((1, 1)), In((1, 1)))),
+        Case((In((33, 17)), In((17, 70))), ulp=16),
+        Case((In((2, 3, 4)), In((2, 4, 5)))),
+        Case((In((2, 3, 4)), In((4, 5)))),
+        Case((In((3, 4)), In((2, 4, 5)))),
+        Case((In((2, 1, 3, 4)), In((5, 4, 2)))),
+        Case((In((4,)), In((4,)))),
+        Case((In((4,)), In((4, 5)))),
+        Case((In((2, 3, 4)), In((4,)))),
+        Case((In((0, 4)), In((4, 5)))),
+        Case((In((3, 0)), In((0, 5)))),
+        Case((In((3, 4), -9, 9, "int32"), In((4, 5), -9, 9, "int32"))),
+        Case((In((3, 4), -9, 9, "int64"), In((4, 5), -9, 9, "int32"))),
+        Case((In((3, 4), dtype="float64"), In((4, 5), dtype="float64"))),
+    ],
+    bad=[
+        Bad((np.ones((3, 4)), np.ones((5, 6))), ValueError, r"Inner dimensions .*=\(3, 4\).*=\(5, 6\)"),
+        Bad((np.ones(3), np.ones(4)), ValueError, "Inner dimensions"),
+        Bad((np.float32(1), np.ones(4)), ValueError, "operand 0 must have ndim at least 1"),
+        Bad((np.ones((2, 3, 4)), np.ones((3, 4, 5))), ValueError, "Cannot broadcast shape"),
+    ],
+    kernels=["matmul"],
+)
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """The matrix product: y[..., i, j] = Σₖ x1[..., i, k] · x2[..., k, j].
+
+    Args:
+        x1: Tensor of shape (..., m, k), or (k,), which stands for one row that the result loses.
+        x2: Tensor of shape (..., k, n), or (k,), which stands for one column that the result loses.
+            Leading axes broadcast.
+
+    Returns:
+        A tensor of shape (..., m, n), of the common dtype (int32 for two int8).
+
+    Raises:
+        ValueError: A scalar, inner dimensions that differ, or leading axes that do not broadcast.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).numpy()
+        array([3., 7.], dtype=float32)
+    """
+    a, b, dtype = _operands(x1, x2)
+    y = product(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
+    if a.ndim == 1 or b.ndim == 1:
+        rows, columns = y.shape[-2:]
+        y = reshape(y, y.shape[:-2] + (rows,) * (a.ndim > 1) + (columns,) * (b.ndim > 1))
+    return y if y.dtype == dtype else cast(y, dtype)  # of bools: whether any product is true
+
+
+def _matmul_t_ref(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) -> Any:
+    return np.matmul(np.swapaxes(x1, -1, -2) if trans_a else x1, np.swapaxes(x2, -1, -2) if trans_b else x2)
+
+
+@op(
+    ref=_matmul_t_ref,
+    cases=[
+        Case((In((4, 3)), In((4, 5)), True)),
+        Case((In((3, 4)), In((5, 4)), False, True)),
+        Case((In((4, 3)), In((5, 4)), True, True)),
+        Case((In((17, 33)), In((70, 17)), True, True), ulp=16),
+        Case((In((2, 4, 3)), In((2, 4, 5)), True)),
+        Case((In((2, 3, 4)), In((5, 4)), False, True)),
+        Case((In((2, 1, 4, 3)), In((5, 2, 4)), True, True)),
+        Case((In((4, 3), dtype="float64"), In((5, 4), dtype="float64"), True, True)),
+    ],
+    bad=[
+        Bad((np.ones((3, 4)), np.ones((5, 6)), True), ValueError, r"Inner dimensions .*trans_a=True"),
+        Bad((np.ones(3), np.ones((3, 4)), True), ValueError, "at least 2 axes"),
+    ],
+    kernels=["matmul"],
+)
+def matmul_t(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) -> Tensor:
+    """`matmul` of operands that are read with their last two axes exchanged, without a transposed copy.
+
+    Args:
+        x1: Tensor of shape (..., m, k), or (..., k, m) with `trans_a`.
+        x2: Tensor of shape (..., k, n), or (..., n, k) with `trans_b`.
+        trans_a: Whether x1 is read so.
+        trans_b: Whether x2 is read so.
+
+    Returns:
+        A tensor of shape (..., m, n).
+
+    Raises:
+        ValueError: Fewer than two axes, inner dimensions that differ, or leading axes that do not
+            broadcast.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.matmul_t([[1.0, 2.0]], [[3.0, 4.0]], trans_a=True).numpy()
+        array([[3., 4.],
+               [6., 8.]], dtype=float32)
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if x1.ndim < 2 or x2.ndim < 2:
+        raise ValueError(f"matmul_t: operands must have at least 2 axes, got {x1.shape} and {x2.shape}")
+    a, b, dtype = _operands(x1, x2, trans_a, trans_b)
+    y = product(a, b, trans_a, trans_b)
+    return y if y.dtype == dtype else cast(y, dtype)
+
+
+@op(
+    ref=lambda x, g: (np.tensordot(x, g, (range(x.ndim - 1),) * 2), g.sum(axis=tuple(range(g.ndim - 1)))),
+    cases=[
+        Case((In((6, 3)), In((6, 5)))),
+        Case((In((2, 3, 4)), In((2, 3, 5)))),
+        Case(
+            (
+                In((0, 3)),
+                In((0, 5)),
+            ),
+            grad=False,
+        ),
+        Case((In((6, 3), dtype="float64"), In((6, 5), dtype="float64"))),
+    ],
+    bad=[Bad((np.ones((2, 3)), np.ones((4, 5))), ValueError, r"all axes but the last.*\(2, 3\).*\(4, 5\)")],
+    kernels=["linear_grad_weights"],
+)
+def linear_grad_weights(x: Any, g: Any) -> tuple[Tensor, Tensor]:
+    """The gradients of a linear layer's kernel and bias, in one pass: xᵀ·g and the sum of g's rows.
+
+    Args:
+        x: The layer's input, of shape (..., k).
+        g: The gradient of x·kernel + bias, of shape (..., n).
+
+    Returns:
+        Tensors of shape (k, n) and (n,).
+
+    Raises:
+        ValueError: Leading axes that differ.
+
+    Example:
+        >>> from lumbre import ops
+        >>> dw, db = ops.linear_grad_weights([[1.0, 2.0]], [[3.0]])
+        >>> dw.numpy(), db.numpy()
+        (array([[3.],
+               [6.]], dtype=float32), array([3.], dtype=float32))
+    """
+    a, b = promote(as_tensor(x), as_tensor(g))
+    if not a.ndim or a.shape[:-1] != b.shape[:-1] or a.ndim != b.ndim:
+        raise ValueError(
+            f"linear_grad_weights: x and g must agree in all axes but the last, got {a.shape} and {b.shape}"
+        )
+    if a.dtype != "float32":
+        rows, columns = (
+            reshape(a, (math.prod(a.shape[:-1]), a.shape[-1])),
+            reshape(b, (math.prod(b.shape[:-1]), b.shape[-1])),
+        )
+        return matmul_t(rows, columns, True), sum_(columns, axis=0)
+    dw, db = kernel("linear_grad_weights", a, b)
+    rules = (lambda h, _: product(b, h, False, True), lambda h, _: product(a, h))
+    record(dw, (a, b), rules, name="linear_grad_weights")
+    return dw, record(db, (b,), (lambda h, _: broadcast_to(h, b.shape),), name="linear_grad_weights")
+
+
+def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
+    """The fused row, for float32."""
+    inputs = (x, w) if bias is None else (x, w, bias)
+    y = kernel("linear", *inputs, activation=FUSED_ACTIVATIONS[activation])
+    bias_gradients: list[tuple[Tensor, Tensor]] = []  # g and what it gave, from one rule to the next
+
+    def grad_w(g: Tensor, _: Tensor) -> Tensor:
+        dw, db = linear_grad_weights(x, g)
+        bias_gradients[:] = [(g, db)]
+        return dw
+
+    def grad_bias(g: Tensor, _: Tensor) -> Tensor:
+        made = bias_gradients.pop() if bias_gradients else (None, None)
+        return made[1] if made[0] is g and made[1] is not None else sum_(g, axis=tuple(range(g.ndim - 1)))
+
+    def by_sum(g: Tensor, y: Tensor) -> Tensor:
+        return activation_grad(g, y, str(activation))
+
+    rules: tuple[Rule, ...] = (lambda g, _: product(g, w, False, True), grad_w, grad_bias)
+    return record(y, inputs, rules[: len(inputs)], by_sum if activation else None, name="linear")
+
+
+def _linear_ref(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Any:
+    y = np.matmul(x, kernel) + (0 if bias is None else bias)
+    return np.tanh(y) if activation == "tanh" else np.maximum(y, 0) if activation == "relu" else y
+
+
+@op(
+    ref=_linear_ref,
+    cases=[
+        Case((In((4, 3)), In((3, 5)))),
+        Case((In((4, 3)), In((3, 5)), In((5,)))),
+        Case((In((33, 17)), In((17, 40)), In((40,)), "tanh"), ulp=16),
+        Case((In((6, 7), 0.1, 1.0), In((7, 9), 0.1, 1.0), In((9,)), "relu"), ulp=8),
+        Case((In((2, 3, 4)), In((4, 5)), In((5,)), "tanh"), ulp=8),
+        Case((In((4,)), In((4, 5)), In((5,)))),
+        Case((In((0, 3)), In((3, 5)), In((5,)), "relu")),
+        Case((In((4, 3), dtype="float64"), In((3, 5), dtype="float64"), In((5,), dtype="float64"), "tanh")),
+    ],
+    bad=[
+        Bad((np.ones((2, 3)), np.ones((4, 5))), ValueError, r"last axis of x.*\(2, 3\).*\(4, 5\)"),
+        Bad((np.ones((2, 3)), np.ones((3, 5)), np.ones(3)), ValueError, r"bias.*\(5,\).*\(3,\)"),
+        Bad((np.ones((2, 3)), np.ones(3)), ValueError, "kernel must have 2 axes"),
+        Bad((np.ones((2, 3)), np.ones((3, 5)), None, "gelu"), ValueError, "gelu"),
+    ],
+    kernels=["linear"],
+)
+def linear(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Tensor:
+    """A dense layer in one pass: y = activation(x·kernel + bias).
+
+    Args:
+        x: Tensor of shape (..., k).
+        kernel: Tensor of shape (k, n).
+        bias: Tensor of shape (n,), or None.
+        activation: A key of `FUSED_ACTIVATIONS`.
+
+    Returns:
+        A tensor of shape (..., n), of the common dtype.
+
+    Raises:
+        ValueError: Shapes that do not fit, or another activation.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.linear([[1.0, -2.0]], [[1.0, 3.0], [1.0, 1.0]], [0.5, 0.5], "relu").numpy()
+        array([[0. , 1.5]], dtype=float32)
+    """
+    if activation not in FUSED_ACTIVATIONS:
+        raise ValueError(
+            f"linear: `activation` must be one of {list(FUSED_ACTIVATIONS)}, got {activation!r}; "
+            f"apply any other activation to the result"
+        )
+    operands = [as_tensor(v) for v in (x, kernel, bias) if v is not None]
+    if any(t.dtype != "float32" for t in operands):
+        operands = list(promote(*operands))
+    x, w = operands[0], operands[1]
+    b = operands[2] if len(operands) > 2 else None
+    if w.ndim != 2:
+        raise ValueError(f"linear: the kernel must have 2 axes (inputs, units), got shape {w.shape}")
+    if not x.ndim or x.shape[-1] != w.shape[0]:
+        raise ValueError(
+            f"linear: the last axis of x must be the first of the kernel, got {x.shape} and {w.shape}"
+        )
+    if b is not None and b.shape != w.shape[1:]:
+        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, one number a unit, got {b.shape}")
+    if x.dtype == "float32":
+        return _linear(x, w, b, None if activation == "linear" else activation)
+    y = matmul(x, w)
+    y = y if b is None else add(y, b)
+    if activation == "relu":
+        return relu(y)
+    return tanh(y) if activation == "tanh" else y

@@ -32,17 +32,17 @@ def gradients(step: int, scale: float = 1.0) -> list[np.ndarray]:
 
 def run(ours: Any, theirs: Any, steps: int = STEPS) -> None:
     """The same steps with both; parameters and state must agree after each."""
+    # Keras takes 1 - 0.999ᵗ in float32, which leaves it four digits: 1e-4 of a step of 0.1.
+    atol = 1e-5 if isinstance(ours, optimizers.Adam) else 1e-6
     mine, others = parameters()
     for step in range(steps):
         ours.apply([lumbre.Tensor(g) for g in gradients(step)], mine)
         theirs.apply([keras.ops.convert_to_tensor(g) for g in gradients(step)], others)
         for a, b in zip(mine, others, strict=True):
-            close(a, b)
-    assert [v.name.split("_")[-1] for v in ours.variables] == [
-        v.name.split("_")[-1] for v in theirs.variables
-    ]
+            close(a, b, atol=atol)
     for a, b in zip(ours.variables, theirs.variables, strict=True):
-        close(a, b)
+        assert a.name.split("_")[-1] == b.name.split("_")[-1]
+        close(a, b, atol=atol)
 
 
 OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
@@ -59,7 +59,6 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"learning_rate": 0.1, "momentum": 0.9, "centered": True, "rho": 0.6}),
 ]
 SHARED: list[dict[str, Any]] = [
-    {},
     {"clipnorm": 0.7},
     {"clipvalue": 0.3},
     {"global_clipnorm": 0.7},
@@ -74,8 +73,13 @@ SHARED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
-@pytest.mark.parametrize("shared", SHARED, ids=lambda s: "-".join(s) or "plain")
-def test_steps(name: str, options: dict[str, Any], shared: dict[str, Any]) -> None:
+def test_steps(name: str, options: dict[str, Any]) -> None:
+    run(getattr(optimizers, name)(**options), getattr(keras.optimizers, name)(**options))
+
+
+@pytest.mark.parametrize(("name", "options"), [OPTIMIZERS[i] for i in (0, 2, 5, 8, 10)])
+@pytest.mark.parametrize("shared", SHARED, ids="-".join)
+def test_steps_with_shared_options(name: str, options: dict[str, Any], shared: dict[str, Any]) -> None:
     options = {**options, **shared}
     run(getattr(optimizers, name)(**options), getattr(keras.optimizers, name)(**options))
 
@@ -138,7 +142,7 @@ def test_excluded_variables_do_not_decay() -> None:
             ours.apply([lumbre.Tensor(g) for g in gradients(step)], mine)
             theirs.apply([keras.ops.convert_to_tensor(g) for g in gradients(step)], others)
         for a, b in zip(mine, others, strict=True):
-            close(a, b)
+            close(a, b, atol=1e-5)
 
 
 def test_clipping_follows_kerass_formulas_for_large_and_tiny_gradients() -> None:

@@ -73,8 +73,9 @@ class Tensor:
         self._var: Any = None  # the Variable whose value this is
         self._origin: Any = None  # ("softmax", logits): what a cross-entropy may work from
         self._mask: Any = None  # the mask that travels with a layer's output
-        self._requires = requires_grad
+        self._requires = False
         self.grad: Tensor | None = None
+        self.requires_grad = requires_grad
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -144,6 +145,11 @@ class Tensor:
 
 def values(array: _core.Array) -> np.ndarray:
     """The array's memory as a read-only NumPy array; bfloat16, which NumPy lacks, as float32."""
+    if array.is_dry:  # NumPy would take the refusal of the buffer for an object without one
+        raise ValueError(
+            f"the value of a symbolic tensor of shape {array.shape} was asked for: while a model is being built "
+            "there are shapes but no values"
+        )
     if array.dtype == "bfloat16":
         array = _core.call("cast", [array], dtype="float32")[0]
     return np.asarray(array)

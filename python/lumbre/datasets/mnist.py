@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,16 +51,16 @@ def load_data(path: str = "mnist.npz") -> tuple[Split, Split]:
     return (x_train, y_train), (x_test, y_test)
 
 
-def _find(path: str) -> Path:
+def _find(path: str) -> str:
     """The first of the places where the file may lie and does."""
-    keras = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
-    folders = [Path(given)] if (given := os.environ.get("LUMBRE_DATA")) else []
-    candidates = list(dict.fromkeys(folder / path for folder in [*folders, keras]))
+    keras = os.environ.get("KERAS_HOME") or os.path.expanduser(os.path.join("~", ".keras"))
+    folders = [os.environ.get("LUMBRE_DATA"), os.path.join(keras, "datasets")]
+    candidates = list(dict.fromkeys(os.path.join(folder, path) for folder in folders if folder))
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     raise FileNotFoundError(
-        f"MNIST was not found at {' or '.join(map(str, candidates))}. Put Keras's mnist.npz there, or "
+        f"MNIST was not found at {' or '.join(candidates)}. Put Keras's mnist.npz there, or "
         f"set the environment variable LUMBRE_DATA to the folder that has it. "
         f"`lumbre.datasets.digits` needs no file."
     )

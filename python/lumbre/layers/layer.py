@@ -23,7 +23,7 @@ from lumbre.layers.around import (
     within,
 )
 from lumbre.layers.context import context, explain, shape_of, shapes_of, signature_of
-from lumbre.layers.input_spec import check_inputs
+from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.state import State
 from lumbre.layers.symbolic import KerasTensor, computing, infer, symbolic_call
 from lumbre.lookup import auto_name
@@ -238,21 +238,27 @@ class Layer(State):
         """
         if len(args) == 1 and self._fast:
             x = args[0]
-            if type(x) is Tensor and x._mask is None:
+            if type(x) is np.ndarray:
+                x = self._converted(x)
+            if x._mask is None if type(x) is Tensor else type(x) is np.ndarray:
                 if not kwargs:
                     return self._call_tensor(x, None)
                 if len(kwargs) == 1 and "training" in kwargs:
                     return self._call_tensor(x, kwargs["training"])
         return self._call_any(args, kwargs)
 
-    def _call_tensor(self, x: Tensor, training: bool | None) -> Any:
-        """The short way: one tensor without a mask into a layer that is built."""
+    def _call_tensor(self, x: Any, training: bool | None) -> Any:
+        """The short way: one tensor without a mask into a layer that is built.
+
+        A model that casts its inputs itself may get an array.
+        """
         if self.autocast:
             dtype = x.dtype
             if dtype != self._policy.compute_dtype and dtype in FLOATS:
                 x = as_tensor(x, self._policy.compute_dtype)
-        if self.input_spec is not None:
-            check_inputs(self.input_spec, x, self.name)
+        spec = self.input_spec
+        if spec is not None and (type(spec) is not InputSpec or spec.problem(x.shape, x.dtype)):
+            check_inputs(spec, x, self.name)
         here = context
         before = here.training
         signature = self._signature

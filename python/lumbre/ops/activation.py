@@ -1,11 +1,12 @@
 """Activations, element by element. Four have kernels of their own; the rest are made of other ops.
 
-Floats keep their dtype, everything else becomes floatx.
+Floats keep their dtype, everything else becomes floatx (`relu` keeps integers).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lumbre.autograd import Tensor, as_tensor, kernel, record
 from lumbre.ops.arithmetic import abs as abs_
 from lumbre.ops.arithmetic import add, clip, divide, maximum, minimum, multiply, negative, square, subtract
 from lumbre.ops.axes import normalize_axis
-from lumbre.ops.dtypes import floating
+from lumbre.ops.dtypes import arithmetic, floating
 from lumbre.ops.functions import erf, expm1, real, sqrt
 from lumbre.ops.joining import split
 from lumbre.ops.logic import greater, greater_equal, where
@@ -44,7 +45,7 @@ def _elu(x: Any, alpha: float = 1.0) -> Any:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-_SLOPES = {
+_SLOPES: dict[str, Callable[[Any], Any]] = {
     "linear": lambda y: np.ones_like(y),
     "relu": lambda y: np.where(y > 0, 1.0, 0.0),
     "tanh": lambda y: 1 - y * y,
@@ -105,19 +106,19 @@ def activation_grad(g: Any, y: Any, activation: str) -> Tensor:
     return back(record(out, (a, b), rules, name="activation_grad"))
 
 
-@op(ref=lambda x: np.maximum(np.asarray(x, "float64"), 0), cases=_KINKED, kernels=["relu"])
+@op(ref=lambda x: np.maximum(x, 0), cases=[*_KINKED, Case((In((5,), -9, 9, dtype="int32"),))], kernels=["relu"])
 def relu(x: Any) -> Tensor:
     """`max(x, 0)`; NaN stays. Its gradient at 0 is 0.
 
     Args:
-        x: A tensor.
+        x: A tensor of any dtype.
 
     Example:
         >>> import lumbre
         >>> lumbre.ops.relu([-1.0, 2.0]).numpy()
         array([0., 2.], dtype=float32)
     """
-    (a,), back = floating(x)
+    (a,), back = arithmetic(x)
     rules = (lambda g, y: activation_grad(g, y, "relu"),)
     return back(record(kernel("relu", a), (a,), rules, name="relu"))
 

@@ -54,7 +54,7 @@ def add(x1: Any, x2: Any) -> Tensor:
         >>> lumbre.ops.add([1.0, 2.0], 0.5).numpy()
         array([1.5, 2.5], dtype=float32)
     """
-    (a, b), back = arithmetic(x1, x2)
+    (a, b), back = arithmetic(x1, x2, truth=True)
     return back(record(kernel("add", a, b), (a, b), _rules(a, lambda g, y: g, lambda g, y: g), name="add"))
 
 
@@ -93,7 +93,7 @@ def multiply(x1: Any, x2: Any) -> Tensor:
         >>> lumbre.ops.multiply([1.0, 2.0], 0.5).numpy()
         array([0.5, 1. ], dtype=float32)
     """
-    (a, b), back = arithmetic(x1, x2)
+    (a, b), back = arithmetic(x1, x2, truth=True)
     rules = _rules(a, lambda g, y: multiply(g, b), lambda g, y: multiply(g, a))
     return back(record(kernel("multiply", a, b), (a, b), rules, name="multiply"))
 
@@ -254,7 +254,7 @@ def maximum(x1: Any, x2: Any) -> Tensor:
         >>> lumbre.ops.maximum([-1.0, 2.0], 0.0).numpy()
         array([0., 2.], dtype=float32)
     """
-    (a, b), back = arithmetic(x1, x2)
+    (a, b), back = arithmetic(x1, x2, truth=True)
     rules = _rules(a, _larger(a, b), _larger(b, a))
     return back(record(kernel("maximum", a, b), (a, b), rules, name="maximum"))
 
@@ -274,7 +274,7 @@ def minimum(x1: Any, x2: Any) -> Tensor:
         >>> lumbre.ops.minimum([-1.0, 2.0], 0.0).numpy()
         array([-1.,  0.], dtype=float32)
     """
-    (a, b), back = arithmetic(x1, x2)
+    (a, b), back = arithmetic(x1, x2, truth=True)
     rules = _rules(a, _smaller(a, b), _smaller(b, a))
     return back(record(kernel("minimum", a, b), (a, b), rules, name="minimum"))
 
@@ -341,7 +341,7 @@ def abs(x: Any) -> Tensor:
         >>> lumbre.ops.abs([1.0, -2.0]).numpy()
         array([1., 2.], dtype=float32)
     """
-    (a,), back = arithmetic(x)
+    (a,), back = arithmetic(x, truth=True)
     return back(record(kernel("abs", a), (a,), _rules(a, lambda g, y: multiply(g, sign(a))), name="abs"))
 
 

@@ -61,8 +61,8 @@ def result_type(*dtypes: Any) -> str:
     """The dtype in which values of these dtypes meet.
 
     Args:
-        dtypes: Names, NumPy dtypes, or the Python types bool, int and float for numbers, which take
-            the width of what they meet (int32 and floatx among themselves).
+        dtypes: Names, NumPy dtypes, or Python's bool, int and float (or "int" and "float") for
+            numbers, which take the width of what they meet (int32 and floatx among themselves).
 
     Raises:
         TypeError: One of them is no dtype that tensors have.
@@ -78,7 +78,9 @@ def result_type(*dtypes: Any) -> str:
 
 
 def _name(dtype: Any) -> str:
-    name = dtype.__name__ if dtype is bool or dtype is int or dtype is float else dtype_name(dtype)
+    if dtype is bool or dtype is int or dtype is float:
+        dtype = dtype.__name__
+    name = dtype if isinstance(dtype, str) else dtype_name(dtype)
     if name not in _WIDER:
         raise TypeError(f"no tensor has the dtype {name}; there are {', '.join(DTYPES)}")
     return name
@@ -156,13 +158,17 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-def arithmetic(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
-    """The arguments in the dtype that a kernel computes in, and what to do with its result."""
+def arithmetic(*args: Any, truth: bool = False) -> tuple[tuple[Tensor, ...], Back]:
+    """The arguments in the dtype that a kernel computes in, and what to do with its result.
+
+    With `truth`, truth values give a truth value; without, they count as int32.
+    """
     tensors = promote(*args)
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
         return tensors, _same
-    return tuple(cast(t, WIDE[dtype]) for t in tensors), lambda y: cast(y, dtype)
+    wide = tuple(cast(t, WIDE[dtype]) for t in tensors)
+    return wide, _same if dtype == "bool" and not truth else lambda y: cast(y, dtype)
 
 
 def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
@@ -215,11 +221,11 @@ def cast(x: Any, dtype: Any) -> Tensor:
     x = as_tensor(x)
     if x.dtype == target:
         return x
-    y: Tensor = kernel("cast", x, dtype=target)
-    if target not in FLOATS or x.dtype not in FLOATS:
-        return y
+    out: Tensor = kernel("cast", x, dtype=target)
     source = x.dtype
-    return record(y, (x,), (lambda g, y: cast(g, source),), name="cast")
+    if target in FLOATS and source in FLOATS:
+        record(out, (x,), (lambda g, y: cast(g, source),), name="cast")
+    return out
 
 
 def _target(dtype: Any) -> str:

@@ -319,6 +319,8 @@ def linear(x: Any, kernel: Any, bias: Any = None, activation: str | None = None)
         )
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, one number a unit, got {b.shape}")
+    if x.ndim == 1:
+        return reshape(linear(reshape(x, (1, -1)), w, b, activation), (-1,))
     if x.dtype == "float32":
         return _linear(x, w, b, None if activation == "linear" else activation)
     y = matmul(x, w)

@@ -248,7 +248,7 @@ class Trainer(BatchSteps):
         feed = make_feed(self, "test", x, y, sample_weight, batch_size, steps)
         hooks = self._callback_list(callbacks, False, verbose, 1, feed.num_batches)
         logs = loops.evaluate(self, feed, hooks)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._values_in_order(logs)
 
     def predict(
         self: Any,
@@ -351,7 +351,7 @@ class Trainer(BatchSteps):
         self.reset_metrics()
         self._runner(kind).run_batch(batch)
         logs = self._read_logs(kind)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._values_in_order(logs)
 
     def _runner(self: Any, kind: str) -> Any:
         """The step runner of a kind, made once for each `compile`."""
@@ -379,7 +379,7 @@ class Trainer(BatchSteps):
         if not self.compiled:
             raise ValueError("You must call `compile()` before using the model.")
 
-    def _in_order(self: Any, logs: dict[str, Any]) -> Any:
+    def _values_in_order(self: Any, logs: dict[str, Any]) -> Any:
         """The values as a list: the loss, the loss of each output, then the metrics."""
         names: list[str] = []
         for metric in self.metrics:

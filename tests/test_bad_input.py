@@ -218,7 +218,7 @@ def test_predict_needs_no_compile() -> None:
         ({"batch_size": 0}, "`batch_size` must be a positive integer or None. Received: batch_size=0"),
         ({"batch_size": 2.5}, "`batch_size` must be a positive integer"),
         ({"steps_per_epoch": -1}, "`steps_per_epoch` must be a positive integer"),
-        ({"validation_split": 0.001}, "Training data contains 40 samples, which is not sufficient to split"),
+        ({"validation_split": 0.99}, "Training data contains 40 samples, which is not sufficient to split"),
         ({"validation_split": 1.0}, "which is not sufficient to split it"),
         ({"validation_data": (X, LABELS), "validation_freq": 0.5}, "Expected `validation_freq` to be a list"),
         ({"validation_data": (X[:, :2], LABELS)}, "shape"),
@@ -297,7 +297,7 @@ def test_y_with_and_without_a_last_axis(shape: tuple[int, ...], units: tuple[int
     model = lumbre.Model(inputs, outputs)
     model.compile("sgd", "mse", metrics=["mae"])
     y = np.arange(N, dtype="float32")
-    loss, mae = model.evaluate(X, y.reshape(shape), verbose=0)
+    loss, mae = model.evaluate(X, y.reshape(shape), batch_size=N, verbose=0)
     assert loss == pytest.approx((y**2).mean(), rel=1e-5) and mae == pytest.approx(y.mean(), rel=1e-5)
 
 

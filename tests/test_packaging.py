@@ -32,9 +32,14 @@ print(*sorted(new - set(sys.stdlib_module_names) - {"numpy"}))
 """
 
 
-def python(code: str) -> str:
+def python(code: str, **environment: str) -> str:
     """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Compiled modules are read, as after an installation by pip, even where the machine wants none written.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=inherited | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
@@ -46,9 +51,10 @@ def test_import_loads_nothing_but_numpy_and_the_standard_library() -> None:
     assert python(IMPORTED) == "lumbre"
 
 
-def test_import_takes_less_than_100_ms_over_numpy() -> None:
+def test_import_takes_less_than_100_ms_over_numpy(tmp_path: Path) -> None:
     limit = 0.25 if os.environ.get("CI") else 0.1  # CI's machine may be doing something else
-    seconds = min(float(python(IMPORT_SECONDS)) for _ in range(5))
+    cache = str(tmp_path)  # the first run fills it
+    seconds = min(float(python(IMPORT_SECONDS, PYTHONPYCACHEPREFIX=cache)) for _ in range(6))
     assert seconds < limit
 
 

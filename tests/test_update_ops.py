@@ -55,7 +55,7 @@ def test_adam_against_keras_formula_over_many_steps() -> None:
         ops.increment(steps)
         em, ev = em + (g - em) * 0.1, ev + (g * g - ev) * 0.001
         w = w - 0.01 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * em / (np.sqrt(ev) + 1e-7)
-    np.testing.assert_allclose(p.numpy(), w, rtol=1e-5)
+    np.testing.assert_allclose(p.numpy(), w, rtol=1e-5, atol=3e-6)  # float32 rounds each of the steps
 
 
 def test_snapshots_keep_what_they_were() -> None:

@@ -190,7 +190,7 @@ class PReLU(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
     def call(self, inputs: Any) -> Any:
-        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
+        return ops.subtract(ops.relu(inputs), ops.multiply(self.alpha, ops.relu(-inputs)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -255,7 +255,8 @@ class Softmax(_Elementwise):
         if mask is not None:
             _check_mask(inputs.shape, mask.shape)
             kept = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
-            inputs = inputs + (1.0 - ops.cast(kept, inputs.dtype)) * _MASKED
+            dropped = ops.cast(ops.logical_not(kept), inputs.dtype)
+            inputs = inputs + ops.multiply(dropped, _MASKED)
         if isinstance(self.axis, int):
             return activations.softmax(inputs, axis=self.axis)
         if len(self.axis) == 1:

@@ -173,7 +173,7 @@ class KerasTensor:
         return ops.negative(self)
 
     def __abs__(self) -> Any:
-        return ops.absolute(self) if hasattr(ops, "absolute") else ops.abs(self)
+        return ops.abs(self)
 
     def __invert__(self) -> Any:
         return ops.logical_not(self)

@@ -206,14 +206,13 @@ def apply_mask(sample_weight: Tensor | None, mask: Any, dtype: str, reduction: s
     """
     if mask is None:
         return sample_weight
-    mask = as_tensor(mask, dtype)
+    weight = as_tensor(mask, dtype)
     if reduction in _MEANS:
-        total = float(math.prod(mask.shape))
-        mask = ops.multiply(mask, ops.divide(total, ops.add(ops.sum(mask), 1e-7)))
+        total = float(math.prod(weight.shape))
+        weight = ops.multiply(weight, ops.divide(total, ops.add(ops.sum(weight), 1e-7)))
     if sample_weight is None:
-        return mask
-    sample_weight, mask = squeeze_or_expand_to_same_rank(as_tensor(sample_weight, dtype), mask)
-    return ops.multiply(sample_weight, mask)
+        return weight
+    return ops.multiply(*squeeze_or_expand_to_same_rank(as_tensor(sample_weight, dtype), weight))
 
 
 def reduce_weighted(

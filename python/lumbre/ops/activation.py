@@ -106,7 +106,11 @@ def activation_grad(g: Any, y: Any, activation: str) -> Tensor:
     return back(record(out, (a, b), rules, name="activation_grad"))
 
 
-@op(ref=lambda x: np.maximum(x, 0), cases=[*_KINKED, Case((In((5,), -9, 9, dtype="int32"),))], kernels=["relu"])
+@op(
+    ref=lambda x: np.maximum(x, 0),
+    cases=[*_KINKED, Case((In((5,), -9, 9, dtype="int32"),))],
+    kernels=["relu"],
+)
 def relu(x: Any) -> Tensor:
     """`max(x, 0)`; NaN stays. Its gradient at 0 is 0.
 

@@ -101,4 +101,5 @@ def dtype_name(dtype: Any, default: str | None = None) -> str:
         return default or config.floatx()
     if not isinstance(dtype, str):  # a NumPy dtype would be equal to the Python type of its width
         dtype = dtype.__name__ if dtype is float or dtype is int else np.dtype(dtype).name
-    return {"float": config.floatx(), "int": "int32"}.get(dtype, dtype)
+    name: str = dtype
+    return {"float": config.floatx(), "int": "int32"}.get(name, name)

@@ -188,8 +188,9 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 
 def _arange_ref(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
-    start, stop = (0, start) if stop is None else (start, stop)
-    return np.arange(start, stop, 1 if step is None else step, dtype)
+    ends: Any = (0, start) if stop is None else (start, stop)
+    arguments: Any = (*ends, 1 if step is None else step, dtype)
+    return np.arange(*arguments)
 
 
 @op(

@@ -136,7 +136,25 @@ def promote(*args: Any) -> tuple[Tensor, ...]:
         >>> [t.dtype for t in promote(np.arange(3, dtype="int64"), 0.5)]
         ['float32', 'float32']
     """
-    return _to_one_dtype(args, None)
+    return _ready(args) or _to_one_dtype(args, None)
+
+
+def _ready(args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
+    """The usual case without a detour: tensors of one dtype, and numbers that take it."""
+    dtype = None
+    for a in args:
+        if type(a) is Tensor:
+            if dtype is None:
+                dtype = a._a.dtype
+            elif a._a.dtype != dtype:
+                return None
+        elif type(a) is not float and type(a) is not int:
+            return None
+    if dtype not in COMPUTED:
+        return None
+    if dtype not in FLOATS and any(type(a) is float for a in args):
+        return None
+    return tuple(a if type(a) is Tensor else constant(a, dtype) for a in args)
 
 
 def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...]:
@@ -173,9 +191,9 @@ def arithmetic(*args: Any, truth: bool = False) -> tuple[tuple[Tensor, ...], Bac
 
 def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
     """`arithmetic` for functions of real numbers: integers become floatx."""
-    if len(args) == 1 and isinstance(args[0], Tensor) and args[0].dtype in ("float32", "float64"):
-        return args, _same
-    tensors = _to_one_dtype(args, "float")
+    tensors = _ready(args)
+    if tensors is None or tensors[0].dtype not in FLOATS:
+        tensors = _to_one_dtype(args, "float")
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
         return tensors, _same
@@ -218,13 +236,13 @@ def cast(x: Any, dtype: Any) -> Tensor:
         array([ 1, -1], dtype=int32)
     """
     target = _target(dtype)
-    x = as_tensor(x)
-    if x.dtype == target:
-        return x
-    out: Tensor = kernel("cast", x, dtype=target)
-    source = x.dtype
+    a = as_tensor(x)
+    source = a.dtype
+    if source == target:
+        return a
+    out: Tensor = kernel("cast", a, dtype=target)
     if target in FLOATS and source in FLOATS:
-        record(out, (x,), (lambda g, y: cast(g, source),), name="cast")
+        record(out, (a,), (lambda g, y: cast(g, source),), name="cast")
     return out
 
 

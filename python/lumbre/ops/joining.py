@@ -205,10 +205,9 @@ def _widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in widths]
 
 
-def _pad_ref(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    return np.pad(
-        x, pad_width, mode, **({} if constant_values is None else {"constant_values": constant_values})
-    )
+def _pad_ref(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = None) -> Any:
+    extra: Any = {} if constant_values is None else {"constant_values": constant_values}
+    return np.pad(x, pad_width, mode, **extra)
 
 
 @op(
@@ -249,12 +248,12 @@ def pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = N
     """
     from lumbre.ops.indexing import gather
 
-    x = as_tensor(x)
-    widths = _widths(pad_width, x.ndim)
+    t = as_tensor(x)
+    widths = _widths(pad_width, t.ndim)
     if mode == "constant":
         value = 0 if constant_values is None else np.asarray(constant_values).item()
-        shape = [n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)]
-        return place(x, shape, [a for a, _ in widths], [1] * x.ndim, value)
+        shape = [n + a + b for n, (a, b) in zip(t.shape, widths, strict=True)]
+        return place(t, shape, [a for a, _ in widths], [1] * t.ndim, value)
     if constant_values is not None:
         raise ValueError(
             "Argument `constant_values` can only be provided when `mode == 'constant'`. "
@@ -264,6 +263,6 @@ def pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = N
         raise ValueError(f"pad: mode must be 'constant', 'reflect', 'symmetric' or 'edge', got {mode!r}")
     for axis, width in enumerate(widths):
         if width != (0, 0):
-            places = np.pad(np.arange(x.shape[axis]), width, mode)
-            x = gather(x, as_tensor(places), axis)
-    return x
+            places = np.pad(np.arange(t.shape[axis]), width, mode)
+            t = gather(t, as_tensor(places), axis)
+    return t

@@ -37,7 +37,7 @@ _LONG = In((3, 5000), grad=False)
         Case((_ZERO, _ZERO, _VALUES, In((1, 3), 0.0, 1.0, grad=False))),
         Case((_ZERO, _ZERO, _LONG, In((3, 5000), 0.0, 1.0, grad=False))),
         Case((_ZERO, _ZERO, In((9,), 0, 9, "int32"), 0.5)),
-        Case((_ZERO, _ZERO, In((0,)))),
+        Case((_ZERO, _ZERO, In((0,), grad=False))),
     ],
     bad=[
         Bad(
@@ -109,7 +109,7 @@ _SCORES = In((20, 3), grad=False)
         Case((_labels((20, 1), "uint8"), _SCORES)),
         Case((np.arange(20, dtype="float32") % 3, _SCORES)),
         Case((_labels((4, 5)), In((4, 5, 100), grad=False))),
-        Case((_labels((0,)), In((0, 3)))),
+        Case((_labels((0,)), In((0, 3), grad=False))),
     ],
     bad=[Bad((np.zeros(3, "int32"), np.ones((4, 3), "float32")), ValueError, "one label for each row")],
     kernels=["sparse_categorical_accuracy"],

@@ -277,8 +277,8 @@ def increment(variable: Any, by: float = 1) -> list[Tensor] | None:
         >>> import lumbre
         >>> steps = lumbre.Variable(41, dtype="int64")
         >>> lumbre.ops.increment(steps)
-        >>> steps.numpy()
-        array(42)
+        >>> int(steps.numpy())
+        42
     """
     cells, values = cells_of([variable])
     kernel("increment", inout=cells, by=by)

@@ -144,7 +144,8 @@ def _normal_ref(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any =
         pair = [radius * np.cos(angle), radius * np.sin(angle)]
         return (mean + stddev * np.stack(pair, 1).reshape(-1)[:n]).reshape(shape)
     w = philox.words(seed, 0, -(-n // 64)).astype(np.int64).reshape(-1, 2, 16)
-    radius = np.sqrt(-2 * np.log(np.maximum(w[:, 0] & 0x7FFFFFFF, 0.5) * 2.0**-31))
+    bits = (w[:, 0] & 0x7FFFFFFF).astype(np.float32).astype(float)  # rounded: near 1 the logarithm shows it
+    radius = np.sqrt(-2 * np.log(np.maximum(bits, 0.5) * 2.0**-31))
     angle = ((w[:, 1] & 0x3FFFFFFF) - 2**29) * (np.pi / 2 * 2.0**-30)
     cos, sin = np.where(w[:, 1] >> 31 & 1, -1, 1) * np.cos(angle), np.sin(angle)
     turned = w[:, 1] >> 30 & 1
@@ -240,7 +241,7 @@ def truncated_normal(
     made, kind = _float_dtype("truncated_normal", dtype)
     sizes = normalize_shape("truncated_normal", shape)
     state = draw_state(seed)
-    moments = {"mean": float(mean), "stddev": float(stddev)}
+    moments: dict[str, Any] = {"mean": float(mean), "stddev": float(stddev)}
     y: Tensor = kernel("random_truncated_normal", state, shape=sizes, **moments, dtype=made)
     return ew.cast(y, kind)
 

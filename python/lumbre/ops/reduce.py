@@ -68,7 +68,7 @@ def axis_cases(ulp: float = 8.0) -> list[Case]:
 
 
 _ONES = np.ones((2, 3), "float32")
-AXIS_BAD = [
+AXIS_BAD: list[Bad] = [
     Bad((_ONES, 2), IndexError, r"axis 2 is out of range for a tensor of rank 2"),
     Bad((_ONES, -3), ValueError, r"axis -3 is out of range"),
     Bad((_ONES, (0, -2)), ValueError, "each axis may be named once"),

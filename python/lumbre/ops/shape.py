@@ -285,17 +285,16 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
         array([[1, 2],
                [1, 2]], dtype=int32)
     """
-    x = as_tensor(x)
-    new = normalize_shape("broadcast_to", shape)
-    lead = len(new) - x.ndim
-    if lead < 0 or not all(n in (1, new[lead + i]) for i, n in enumerate(x.shape)):
-        raise ValueError(f"broadcast_to: cannot broadcast shape {x.shape} to {new}; sizes must be equal or 1")
-    if new == x.shape:
-        return x
+    t, new = as_tensor(x), normalize_shape("broadcast_to", shape)
+    lead = len(new) - t.ndim
+    if lead < 0 or not all(n in (1, new[lead + i]) for i, n in enumerate(t.shape)):
+        raise ValueError(f"broadcast_to: cannot broadcast shape {t.shape} to {new}; sizes must be equal or 1")
+    if new == t.shape:
+        return t
     if math.prod(new) >= 2**60:
         raise MemoryError(f"broadcast_to: a tensor of shape {new} is too large")
     # The tape sums the gradient over the repeated axes by itself.
-    return record(wrap(x._a.broadcast(new)), (x,), (lambda g, y: g,), name="broadcast_to")
+    return record(wrap(t._a.broadcast(new)), (t,), (lambda g, y: g,), name="broadcast_to")
 
 
 def take_steps(x: Tensor, starts: Sequence[int], counts: Sequence[int], steps: Sequence[int]) -> Tensor:
@@ -423,15 +422,13 @@ def tile(x: Any, repeats: Any) -> Tensor:
         >>> ops.tile([1, 2], 2).numpy()
         array([1, 2, 1, 2], dtype=int32)
     """
-    x = as_tensor(x)
-    times = normalize_shape("tile", repeats)
-    rank = max(len(times), x.ndim)
+    t, times = as_tensor(x), normalize_shape("tile", repeats)
+    rank = max(len(times), t.ndim)
     times = (1,) * (rank - len(times)) + times
-    sizes = (1,) * (rank - x.ndim) + x.shape
-    x = reshape(x, sizes)
+    t = reshape(t, (1,) * (rank - t.ndim) + t.shape)
     for axis in range(rank):  # one axis at a time: the rank of a tensor is limited
         if times[axis] != 1:
-            lead, tail = x.shape[:axis], x.shape[axis:]
-            wide = broadcast_to(expand_dims(x, axis), (*lead, times[axis], *tail))
-            x = reshape(wide, (*lead, times[axis] * tail[0], *tail[1:]))
-    return x
+            lead, tail = t.shape[:axis], t.shape[axis:]
+            wide = broadcast_to(expand_dims(t, axis), (*lead, times[axis], *tail))
+            t = reshape(wide, (*lead, times[axis] * tail[0], *tail[1:]))
+    return t

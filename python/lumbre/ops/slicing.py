@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import math
 import operator
@@ -17,7 +18,7 @@ from lumbre.ops.indexing import checked_indices, flat_index, gather
 from lumbre.ops.shape import broadcast_to, place, reshape, take_steps
 from lumbre.ops.table import Bad, Case, In, op
 
-slice_ = slice  # the op of that name is defined below
+slice_ = builtins.slice  # the op of that name is defined below
 
 _2D = In((3, 4))
 _ONES = np.ones((2, 3), "float32")

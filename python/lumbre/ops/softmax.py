@@ -46,7 +46,6 @@ _CASES = [
     Case((In((2, 16)),)),
     Case((In((2, 100), -9.0, 9.0),), ulp=8),
     Case((In((2, 5000)),), ulp=16),
-    Case((In((3, 0)),)),
     Case((In((0, 3)),)),
 ]
 _BAD = [
@@ -56,7 +55,7 @@ _BAD = [
 ]
 
 
-@op(ref=_softmax_ref, cases=_CASES, bad=_BAD, kernels=["softmax"])
+@op(ref=_softmax_ref, cases=[*_CASES, Case((In((3, 0)),))], bad=_BAD, kernels=["softmax"])
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     """exp(xᵢ) / Σⱼ exp(xⱼ) over an axis: positive numbers with sum 1.
 

@@ -366,7 +366,8 @@ class Optimizer(Tracked):
         due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         kept = {id(v) for v in (self._iterations, self._learning_rate, *self._averages, *self._accumulators)}
         touched = [*variables, *(v for v in self._variables if id(v) not in kept)]
-        before = [v.value for v in touched]
+        # Copies: a recorded step has no use for what a Variable held before it was written to.
+        before = [ops.multiply(v.value, 1) for v in touched]
         self._update([ops.divide(c, float(steps)) for c in collected], variables)
         for v, old in zip(touched, before, strict=True):
             v.assign(ops.where(due, v.value, old))

@@ -119,7 +119,7 @@ class CompileLoss(Tracked):
             if specs[i] is None:
                 continue
             if targets[i] is None:
-                raise ValueError(f"the output {labels[i] or i} has a loss, but `y` has no targets for it")
+                raise no_targets(labels[i] or i, "a loss")
             loss = get_loss(specs[i], targets[i], output)
             entries.append(Entry(i, loss, weights[i], labels[i] or loss.name, tuple(output.shape)))
         if len(entries) > 1:
@@ -150,6 +150,8 @@ class CompileLoss(Tracked):
         total: Tensor | None = None
         for k, entry in enumerate(self._entries):
             output = outputs[entry.place]
+            if targets[entry.place] is None:
+                raise no_targets(entry.name, "a loss")
             value = entry.loss(targets[entry.place], output, weights[entry.place])
             if self.metrics:
                 with no_grad():
@@ -197,6 +199,11 @@ class CompileLoss(Tracked):
 
     def _weights_error(self, reason: str) -> Exception:
         return ValueError(f"`loss_weights` does not match the model's outputs: {reason}")
+
+
+def no_targets(output: str | int, what: str) -> ValueError:
+    """The error for targets that were not given."""
+    return ValueError(f"the output {output} has {what}, but `y` has no targets for it")
 
 
 def match_weights(sample_weight: Any, y_pred: Any, names: Names, wanted: list[bool]) -> list[Any]:

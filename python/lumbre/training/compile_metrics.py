@@ -8,7 +8,7 @@ from typing import Any
 from lumbre import metrics as metrics_module
 from lumbre import tree
 from lumbre.metrics import Metric
-from lumbre.training.compile import is_automatic, kind_by_shape, match_weights, object_name
+from lumbre.training.compile import is_automatic, kind_by_shape, match_weights, no_targets, object_name
 from lumbre.training.structure import Names, match, output_names, spread
 
 # Names that leave the form to the shapes.
@@ -93,7 +93,7 @@ class CompileMetrics(Metric):
         outputs = tree.flatten(y_pred)
         for i, is_wanted in enumerate(wanted):
             if is_wanted and targets[i] is None:
-                raise ValueError(f"output {i} has metrics, but `y` has no targets for it")
+                raise no_targets(i, "metrics")
         found = [
             (i, is_weighted, get_metric(identifier, targets[i], outputs[i]))
             for is_weighted, lists in ((False, plain), (True, weighted))
@@ -118,7 +118,9 @@ class CompileMetrics(Metric):
         outputs = tree.flatten(y_pred)
         targets = match(y_true, y_pred, self.output_names, self._wanted)
         weights = match_weights(sample_weight, y_pred, self.output_names, self._wanted)
-        for i, is_weighted, _, metric in self._entries:
+        for i, is_weighted, name, metric in self._entries:
+            if targets[i] is None:
+                raise no_targets(i, f"the metric {name}")
             if is_weighted:
                 metric.update_state(targets[i], outputs[i], sample_weight=weights[i])
             else:

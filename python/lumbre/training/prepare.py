@@ -150,7 +150,7 @@ def prepare(model: Any, kind: str, batch: tuple[Any, Any, Any]) -> None:
         x, y, sample_weight = tree.map_structure(_as_tensor, batch)
         with autograd.no_grad():
             if is_overridden(model, f"{kind}_step"):
-                _build_custom(model, x)
+                _build_custom(model, x, y, sample_weight)
             elif kind == "predict":
                 model(x, training=False)
             else:
@@ -172,13 +172,13 @@ def _as_tensor(leaf: Any) -> Any:
     return None if leaf is None else autograd.as_tensor(leaf, batch_dtype(leaf.dtype))
 
 
-def _build_custom(model: Any, x: Any) -> None:
-    """Builds a model with a step of its own, as far as calling it does that."""
-    if model.built:
-        return
-    # The parts of a model without `call` are built when its step calls them.
-    with contextlib.suppress(NotImplementedError):
-        model(x, training=False)
+def _build_custom(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
+    """Builds a model with a step of its own, as far as calling it and its losses does that.
+
+    What does not fit may be nothing that the user's step does; it is built when that step comes to it.
+    """
+    with contextlib.suppress(Exception):
+        _try_out(model, x, y, sample_weight)
 
 
 def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:

@@ -123,7 +123,7 @@ class StepRunner:
             self._refuse(data, bad[0], int(rows[bad[1]]))
         if not predicting:
             return max(done, 0) if done else self.run(data, rows, batch, 1)
-        merged = [wrap(a.reshape((-1, *a.shape[2:]))) for a in outputs]
+        merged = [wrap(a.reshape((a.shape[0] * a.shape[1], *a.shape[2:]))) for a in outputs]
         return done, [_numpy(unflatten(entry.outputs, merged))]
 
     def _checks(self, data: ArrayData, i: int) -> bool:

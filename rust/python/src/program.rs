@@ -4,10 +4,12 @@ use crate::array::PyArray;
 use crate::enter::{enter, enter_briefly};
 use lumbre_kernels::DType;
 use lumbre_runtime::record::Recording;
+use lumbre_runtime::program::Described;
 use lumbre_runtime::{Feed, Program, Request, door};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The calls of one recorded step.
@@ -16,7 +18,7 @@ pub struct PyRecording(Mutex<Option<Recording>>);
 
 /// A step that can be replayed.
 #[pyclass(name = "Program", module = "lumbre._core", frozen)]
-pub struct PyProgram(Program);
+pub struct PyProgram(Program, Mutex<Arc<[AtomicU64]>>);
 
 /// Starts recording this thread's kernel calls.
 #[pyfunction]
@@ -84,7 +86,7 @@ impl PyRecording {
     fn plan(&self) -> PyResult<PyProgram> {
         let recording = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
         let recording = recording.ok_or_else(|| PyRuntimeError::new_err("this recording was made into a program"))?;
-        enter_briefly(|| Program::new(recording)).map(PyProgram)
+        enter_briefly(|| Program::new(recording)).map(|p| PyProgram(p, Mutex::new(Arc::new([]))))
     }
 }
 
@@ -109,9 +111,23 @@ impl PyProgram {
         self.0.is_stale()
     }
 
-    /// The rows called, in order, with their floating-point operations.
-    fn profile(&self) -> Vec<(&'static str, u64)> {
-        self.0.profile()
+    /// The calls in order, each as (row, shapes read, FLOP, bytes, shared by all workers, workers meet before it).
+    fn describe(&self) -> Vec<(&'static str, Vec<String>, u64, u64, bool, bool)> {
+        let row = |d: Described| (d.name, d.shapes, d.flops, d.bytes, d.shared, d.barrier);
+        self.0.describe().into_iter().map(row).collect()
+    }
+
+    /// Seconds that each call took since timing was switched on, and last those between steps.
+    fn times(&self) -> Vec<f64> {
+        let times = self.1.lock().unwrap_or_else(|e| e.into_inner());
+        times.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect()
+    }
+
+    /// Starts timing calls anew, or stops it.
+    fn set_timing(&self, on: bool) {
+        let places = if on { self.0.describe().len() + 1 } else { 0 };
+        let mut times = self.1.lock().unwrap_or_else(|e| e.into_inner());
+        *times = (0..places).map(|_| AtomicU64::new(0)).collect();
     }
 
     /// Plays the step back for up to `steps` batches, each of `batch` consecutive row numbers from `rows`.
@@ -144,7 +160,8 @@ impl PyProgram {
         }
         let rows: &[i64] = held.as_ref().map_or(&[], |r| r.elements());
         let budget = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs };
+        let times = self.1.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs, times: &times };
         let done = enter(py, || self.0.replay(&request))?;
         Ok((done.steps, done.bad_row, done.outputs.into_iter().map(PyArray).collect()))
     }

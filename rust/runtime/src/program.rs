@@ -2,11 +2,11 @@
 
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::door::lock_in_order;
-use crate::record::{Call, Operand, Recording, Slot};
+use crate::record::{Operand, Recording, Slot};
 use crate::plan::{Plan, Planned, metas, plan};
 use crate::{door, pool};
 use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Part, Scratch, View, row};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,25 @@ pub struct Request<'a> {
     pub budget: Duration,
     /// Whether outputs are wanted.
     pub keep_outputs: bool,
+    /// Nanoseconds of each call are added here, one place per call and one for what is between steps; empty: not
+    /// timed. They are the first worker's, its waiting before the call included.
+    pub times: &'a [AtomicU64],
+}
+
+/// A call of a program, for profiles.
+pub struct Described {
+    /// The row.
+    pub name: &'static str,
+    /// Shapes of the operands that are read.
+    pub shapes: Vec<String>,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes read and written, each operand counted once.
+    pub bytes: u64,
+    /// Whether all workers take part.
+    pub shared: bool,
+    /// Whether the workers meet before it.
+    pub barrier: bool,
 }
 
 /// A step that can be replayed.
@@ -109,10 +128,19 @@ impl Program {
         self.arena_bytes
     }
 
-    /// The rows called, in order, with their floating-point operations.
-    pub fn profile(&self) -> Vec<(&'static str, u64)> {
-        let flops = |c: &Call| (c.op.flops)(&metas(&c.ins), &metas(&c.outs), &c.attrs);
-        self.calls.iter().map(|p| (p.call.op.name, flops(&p.call))).collect()
+    /// What each call is, in order.
+    pub fn describe(&self) -> Vec<Described> {
+        let bytes = |operands: &[Operand]| operands.iter().map(|o| o.meta.bytes() as u64).sum::<u64>();
+        let describe = |p: &Planned| Described {
+            name: p.call.op.name,
+            shapes: p.call.ins.iter().map(|o| o.meta.shape.to_string()).collect(),
+            flops: (p.call.op.flops)(&metas(&p.call.ins), &metas(&p.call.outs), &p.call.attrs),
+            // An operand updated in place is read and written.
+            bytes: bytes(&p.call.ins) + bytes(&p.call.outs) + bytes(&p.call.outs[..p.call.inouts]),
+            shared: p.shared,
+            barrier: p.barrier,
+        };
+        self.calls.iter().map(describe).collect()
     }
 
     /// Whether a change of the number of threads asks for a new plan.
@@ -242,6 +270,7 @@ impl Program {
         let workers = if calls.iter().any(|c| c.shared) { self.workers } else { 1 };
         pool::run(workers, &|part: &Part<'_>| {
             let solo = Part::solo(part.level);
+            let mut clock = Clock::new(request.times, part.index);
             for step in 0..request.steps {
                 for gather in &staged.gathers {
                     gather.run(part, step);
@@ -250,7 +279,8 @@ impl Program {
                 if staged.gathers.iter().any(|g| g.bad().is_some()) {
                     return;
                 }
-                for call in calls {
+                clock.lap(calls.len());
+                for (i, call) in calls.iter().enumerate() {
                     if call.barrier {
                         part.barrier();
                     }
@@ -259,6 +289,7 @@ impl Program {
                     } else if part.index == 0 {
                         (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, call.scratch);
                     }
+                    clock.lap(i);
                 }
                 part.barrier();
                 if part.index == 0 {
@@ -277,6 +308,28 @@ impl Program {
         let steps = done.into_inner();
         let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
         Ok((steps, bad))
+    }
+}
+
+/// Takes the times of calls, on the first worker, if anybody wants them.
+struct Clock<'a> {
+    times: &'a [AtomicU64],
+    last: Option<Instant>,
+}
+
+impl<'a> Clock<'a> {
+    fn new(times: &'a [AtomicU64], worker: usize) -> Clock<'a> {
+        let last = (worker == 0 && !times.is_empty()).then(Instant::now);
+        Clock { times, last }
+    }
+
+    /// Adds the time since the last lap to place `i`.
+    fn lap(&mut self, i: usize) {
+        if let Some(last) = self.last {
+            let now = Instant::now();
+            self.times[i].fetch_add((now - last).as_nanos() as u64, Ordering::Relaxed);
+            self.last = Some(now);
+        }
     }
 }
 

@@ -154,6 +154,7 @@ fn replayed() -> u64 {
             steps: STEPS - done,
             budget: Duration::from_micros(200), // so that several calls are made
             keep_outputs: true,
+            times: &[],
         };
         let replayed = program.replay(&request).unwrap();
         assert_eq!(&replayed.outputs[0].meta().shape[..], &[replayed.steps, BATCH]);
@@ -205,6 +206,7 @@ fn a_row_with_nan_stops_before_its_batch() {
             steps: N / BATCH,
             budget: Duration::from_secs(1),
             keep_outputs: false,
+            times: &[],
         })
         .unwrap();
     assert_eq!((replayed.steps, replayed.bad_row), (2, Some((0, 70))));

@@ -117,7 +117,9 @@ fn operands<'a, const N: usize>(name: &str, ins: &'a [Meta], allowed: &[DType]) 
         }
         if m.dtype != ins[0].dtype {
             let (a, b) = (ins[0].dtype.name(), m.dtype.name());
-            return Err(Fault::Type(format!("{name}: expects operands of one dtype, got {a} and {b}; cast one first")));
+            return Err(Fault::Type(format!(
+                "{name}: expects operands of one dtype, got {a} and {b}; cast one first"
+            )));
         }
     }
     Ok(ins)

@@ -15,9 +15,7 @@ pub static ROWS: &[OpDef] = &[
         name: "matmul",
         attrs: &["trans_a", "trans_b"],
         layout: Layout::Dense,
-        infer: |ins, _, attrs| {
-            Batch::new(ins, attrs).map(|b| vec![Meta::new(ins[0].dtype, &b.shape)])
-        },
+        infer: |ins, _, attrs| Batch::new(ins, attrs).map(|b| vec![Meta::new(ins[0].dtype, &b.shape)]),
         scratch: |ins, _, attrs, workers| match (ins[0].dtype, Batch::new(ins, attrs)) {
             (DType::F32, Ok(b)) => scratch(&b.form, workers),
             _ => 0,
@@ -65,57 +63,30 @@ impl Batch {
     /// attributes say so; the leading axes broadcast.
     fn new(ins: &[Meta], attrs: &Attrs) -> Result<Batch, Fault> {
         let [a, b] = ins else {
-            return Err(Fault::Type(format!(
-                "matmul takes 2 operands, got {}",
-                ins.len()
-            )));
+            return Err(Fault::Type(format!("matmul takes 2 operands, got {}", ins.len())));
         };
-        check_dtypes(
-            "matmul",
-            ins,
-            &[DType::F32, DType::F64, DType::I32, DType::I64],
-        )?;
+        check_dtypes("matmul", ins, &[DType::F32, DType::F64, DType::I32, DType::I64])?;
         let got = || format!("got shapes {} and {}", a.shape, b.shape);
         if a.shape.len() < 2 || b.shape.len() < 2 {
-            return Err(Fault::Value(format!(
-                "matmul: operands must have at least 2 axes, {}",
-                got()
-            )));
+            return Err(Fault::Value(format!("matmul: operands must have at least 2 axes, {}", got())));
         }
         let transposed = (attrs.flag(0, false), attrs.flag(1, false));
-        let ((m, k), (inner, n)) = (
-            matrix(&a.shape, transposed.0),
-            matrix(&b.shape, transposed.1),
-        );
+        let ((m, k), (inner, n)) = (matrix(&a.shape, transposed.0), matrix(&b.shape, transposed.1));
         if k != inner {
-            let text = format!(
-                "matmul: inner dimensions must be equal, they are {k} and {inner}: {}",
-                got()
-            );
+            let text = format!("matmul: inner dimensions must be equal, they are {k} and {inner}: {}", got());
             return Err(Fault::Value(text));
         }
         let rank = a.shape.len().max(b.shape.len()) - 2;
         let (mut sizes, mut axes) = ([0; MAX_RANK], [(0, 0, 0); MAX_RANK]);
         let (mut a_step, mut b_step) = (m * k, k * n);
         for i in (0..rank).rev() {
-            let of = |shape: &Dims| {
-                (i + shape.len())
-                    .checked_sub(rank + 2)
-                    .map_or(1, |axis| shape[axis])
-            };
+            let of = |shape: &Dims| (i + shape.len()).checked_sub(rank + 2).map_or(1, |axis| shape[axis]);
             let (p, q) = (of(&a.shape), of(&b.shape));
             if p != q && p != 1 && q != 1 {
-                return Err(Fault::Value(format!(
-                    "matmul: the leading axes do not broadcast, {}",
-                    got()
-                )));
+                return Err(Fault::Value(format!("matmul: the leading axes do not broadcast, {}", got())));
             }
             sizes[i] = if p == 1 { q } else { p };
-            axes[i] = (
-                sizes[i],
-                if p == 1 { 0 } else { a_step },
-                if q == 1 { 0 } else { b_step },
-            );
+            axes[i] = (sizes[i], if p == 1 { 0 } else { a_step }, if q == 1 { 0 } else { b_step });
             (a_step, b_step) = (a_step * p, b_step * q);
         }
         let count: usize = sizes[..rank].iter().product();
@@ -124,12 +95,7 @@ impl Batch {
         // Products with the same B, whose A lie one after another, are one product.
         let one = !transposed.0 && b_step == k * n && a_step == count * m * k && count > 0;
         let (rows, batch) = if one { (count * m, 1) } else { (m, count) };
-        Ok(Batch {
-            form: Form::new((rows, n, k), batch, transposed),
-            shape,
-            axes,
-            rank,
-        })
+        Ok(Batch { form: Form::new((rows, n, k), batch, transposed), shape, axes, rank })
     }
 
     /// Elements from the first A and B to those of product i.
@@ -146,28 +112,17 @@ impl Batch {
 /// Rows and columns of the last two axes.
 fn matrix(shape: &Dims, transposed: bool) -> (usize, usize) {
     let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
-    if transposed {
-        (cols, rows)
-    } else {
-        (rows, cols)
-    }
+    if transposed { (cols, rows) } else { (rows, cols) }
 }
 
 fn check_dtypes(name: &str, ins: &[Meta], known: &[DType]) -> Result<(), Fault> {
     if ins.iter().any(|m| m.dtype != ins[0].dtype) {
         let got: Vec<&str> = ins.iter().map(|m| m.dtype.name()).collect();
-        return Err(Fault::Type(format!(
-            "{name}: operands must have one dtype, got {}",
-            got.join(", ")
-        )));
+        return Err(Fault::Type(format!("{name}: operands must have one dtype, got {}", got.join(", "))));
     }
     if !known.contains(&ins[0].dtype) {
         let names: Vec<&str> = known.iter().map(|d| d.name()).collect();
-        let text = format!(
-            "{name} computes in {}, got {}; cast first",
-            names.join(", "),
-            ins[0].dtype.name()
-        );
+        let text = format!("{name} computes in {}, got {}; cast first", names.join(", "), ins[0].dtype.name());
         return Err(Fault::Type(text));
     }
     Ok(())
@@ -190,27 +145,13 @@ fn matmul(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
             // SAFETY: dense operands of the shapes that `Batch` was made from.
             unsafe { product(part, &batch.form, &operands, memory) };
         }
-        DType::F64 => part.level.run(Plain::<f64> {
-            part,
-            batch: &batch,
-            a: ins[0].read(),
-            b: ins[1].read(),
-            c: &outs[0],
-        }),
-        DType::I32 => part.level.run(Plain::<i32> {
-            part,
-            batch: &batch,
-            a: ins[0].read(),
-            b: ins[1].read(),
-            c: &outs[0],
-        }),
-        _ => part.level.run(Plain::<i64> {
-            part,
-            batch: &batch,
-            a: ins[0].read(),
-            b: ins[1].read(),
-            c: &outs[0],
-        }),
+        DType::F64 => {
+            part.level.run(Plain::<f64> { part, batch: &batch, a: ins[0].read(), b: ins[1].read(), c: &outs[0] })
+        }
+        DType::I32 => {
+            part.level.run(Plain::<i32> { part, batch: &batch, a: ins[0].read(), b: ins[1].read(), c: &outs[0] })
+        }
+        _ => part.level.run(Plain::<i64> { part, batch: &batch, a: ins[0].read(), b: ins[1].read(), c: &outs[0] }),
     }
 }
 
@@ -272,26 +213,20 @@ impl<T: Number> Kernel for Plain<'_, T> {
             let (row, first) = (task / strips, task % strips * STRIP);
             let (i, r) = (row / form.m, row % form.m);
             let (a_offset, b_offset) = self.batch.offsets(i);
-            let (a, b) = (
-                &self.a[a_offset + r * form.a.0..],
-                &self.b[b_offset + first * form.b.1..],
-            );
+            let (a, b) = (a_offset + r * form.a.0, b_offset + first * form.b.1); // the first terms, if there are any
             let width = STRIP.min(form.n - first);
             // SAFETY: each task has its own strip of a row.
-            let c = unsafe {
-                self.c
-                    .write::<T>(row * form.n + first..row * form.n + first + width)
-            };
+            let c = unsafe { self.c.write::<T>(row * form.n + first..row * form.n + first + width) };
             if width == STRIP && form.b.1 == 1 {
-                strip(form, a, c, |p, sum, x| {
-                    for (sum, &y) in sum.iter_mut().zip(&b[p * form.b.0..][..STRIP]) {
+                strip(form, self.a, a, c, |p, sum, x| {
+                    for (sum, &y) in sum.iter_mut().zip(&self.b[b + p * form.b.0..][..STRIP]) {
                         *sum = x.fma(y, *sum);
                     }
                 });
             } else {
-                strip(form, a, c, |p, sum, x| {
+                strip(form, self.a, a, c, |p, sum, x| {
                     for (j, sum) in sum[..width].iter_mut().enumerate() {
-                        *sum = x.fma(b[p * form.b.0 + j * form.b.1], *sum);
+                        *sum = x.fma(self.b[b + p * form.b.0 + j * form.b.1], *sum);
                     }
                 });
             }
@@ -299,14 +234,15 @@ impl<T: Number> Kernel for Plain<'_, T> {
     }
 }
 
-/// One strip of a row of C; `step(p, sums, x)` adds x times the strip of row p of B.
+/// One strip of a row of C, from the row of A that begins at `first`; `step(p, sums, x)` adds x times the strip of row p
+/// of B.
 #[inline(always)]
-fn strip<T: Number>(form: &Form, a: &[T], c: &mut [T], step: impl Fn(usize, &mut [T; STRIP], T)) {
+fn strip<T: Number>(form: &Form, a: &[T], first: usize, c: &mut [T], step: impl Fn(usize, &mut [T; STRIP], T)) {
     c.fill(T::ZERO);
     for start in (0..form.k).step_by(CHAIN) {
         let mut sums = [T::ZERO; STRIP];
         for p in start..form.k.min(start + CHAIN) {
-            step(p, &mut sums, a[p * form.a.1]);
+            step(p, &mut sums, a[first + p * form.a.1]);
         }
         for (c, sum) in c.iter_mut().zip(sums) {
             *c = if start == 0 { sum } else { c.add(sum) };
@@ -326,31 +262,20 @@ fn infer_linear(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fa
         [x, w] => (x, w, None),
         [x, w, bias] => (x, w, Some(bias)),
         _ => {
-            return Err(Fault::Type(format!(
-                "linear takes 2 or 3 operands, got {}",
-                ins.len()
-            )));
+            return Err(Fault::Type(format!("linear takes 2 or 3 operands, got {}", ins.len())));
         }
     };
     check_dtypes("linear", ins, &[DType::F32])?;
     let [k, n] = w.shape[..] else {
-        return Err(Fault::Value(format!(
-            "linear: the kernel must have 2 axes, got shape {}",
-            w.shape
-        )));
+        return Err(Fault::Value(format!("linear: the kernel must have 2 axes, got shape {}", w.shape)));
     };
     if x.shape.last() != Some(&k) {
-        let text = format!(
-            "linear: the last axis of x must be {k}, the first of the kernel {}; got {}",
-            w.shape, x.shape
-        );
+        let text =
+            format!("linear: the last axis of x must be {k}, the first of the kernel {}; got {}", w.shape, x.shape);
         return Err(Fault::Value(text));
     }
     if let Some(bias) = bias.filter(|b| b.shape[..] != [n]) {
-        return Err(Fault::Value(format!(
-            "linear: the bias must have shape ({n},), got {}",
-            bias.shape
-        )));
+        return Err(Fault::Value(format!("linear: the bias must have shape ({n},), got {}", bias.shape)));
     }
     Activation::from_number("linear", attrs.int(0, 0))?;
     let mut shape = x.shape.to_vec();
@@ -364,21 +289,11 @@ fn linear(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
         b: ins[1].ptr(),
         c: outs[0].ptr(),
         offsets: &|_| (0, 0),
-        bias: ins
-            .get(2)
-            .map_or(std::ptr::null(), |b| b.ptr::<f32>().cast_const()),
-        activation: Activation::from_number("linear", attrs.int(0, 0))
-            .unwrap_or(Activation::Linear),
+        bias: ins.get(2).map_or(std::ptr::null(), |b| b.ptr::<f32>().cast_const()),
+        activation: Activation::from_number("linear", attrs.int(0, 0)).unwrap_or(Activation::Linear),
     };
     // SAFETY: dense operands of the shapes that the form was made from.
-    unsafe {
-        product(
-            part,
-            &linear_form(&[ins[0].meta, ins[1].meta]),
-            &operands,
-            memory,
-        )
-    };
+    unsafe { product(part, &linear_form(&[ins[0].meta, ins[1].meta]), &operands, memory) };
 }
 
 /// x [..., k], dz [..., n] → xᵀ·dz [k, n], as one matrix product over the rows of both.
@@ -391,25 +306,16 @@ fn grad_form(ins: &[Meta]) -> Form {
 
 fn infer_grad_weights(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, Fault> {
     let [x, dz] = ins else {
-        return Err(Fault::Type(format!(
-            "linear_grad_weights takes 2 operands, got {}",
-            ins.len()
-        )));
+        return Err(Fault::Type(format!("linear_grad_weights takes 2 operands, got {}", ins.len())));
     };
     check_dtypes("linear_grad_weights", ins, &[DType::F32])?;
     let rank = x.shape.len();
     if rank == 0 || dz.shape.len() != rank || x.shape[..rank - 1] != dz.shape[..rank - 1] {
         let text = "linear_grad_weights: x and dz must agree in all axes but the last";
-        return Err(Fault::Value(format!(
-            "{text}, got shapes {} and {}",
-            x.shape, dz.shape
-        )));
+        return Err(Fault::Value(format!("{text}, got shapes {} and {}", x.shape, dz.shape)));
     }
     let (k, n) = (x.shape[rank - 1], dz.shape[rank - 1]);
-    Ok(vec![
-        Meta::new(DType::F32, &[k, n]),
-        Meta::new(DType::F32, &[n]),
-    ])
+    Ok(vec![Meta::new(DType::F32, &[k, n]), Meta::new(DType::F32, &[n])])
 }
 
 fn linear_grad_weights(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, memory: Scratch) {
@@ -441,14 +347,7 @@ fn linear_grad_weights(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, 
     };
     // SAFETY: dense operands of the shapes that the form was made from; each column is one worker's.
     unsafe {
-        column_sums(
-            part.level,
-            ins[1].ptr(),
-            form.n,
-            form.k,
-            cols,
-            outs[1].ptr(),
-        );
+        column_sums(part.level, ins[1].ptr(), form.n, form.k, cols, outs[1].ptr());
         product(part, &form, &operands, memory);
     }
 }

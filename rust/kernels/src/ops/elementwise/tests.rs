@@ -107,7 +107,10 @@ fn arithmetic_of_two_numbers() {
         binary("floor_divide", &[7.0, -7.0, 7.0, -7.0, 1.0], &[2.0, 2.0, -2.0, -2.0, 0.0]),
         [3., -4., -4., 3., INF]
     );
-    assert_eq!(binary("mod", &[7.0, -7.0, 7.0, -7.0, 6.0], &[2.0, 2.0, -2.0, -2.0, 3.0]), [1.0, 1.0, -1.0, -1.0, 0.0]);
+    assert_eq!(
+        binary("mod", &[7.0, -7.0, 7.0, -7.0, 6.0], &[2.0, 2.0, -2.0, -2.0, 3.0]),
+        [1.0, 1.0, -1.0, -1.0, 0.0]
+    );
     // 1 / 0.1 rounds to 10 in float32, but ⌊1 / fl(0.1)⌋ is 9, since fl(0.1) > 0.1.
     assert_eq!(binary("floor_divide", &[1.0], &[0.1]), [9.0]);
 }
@@ -262,7 +265,8 @@ fn activations_and_their_gradients() {
         let mut y = vec![0.0; x.len()];
         Level::best().run(Apply(activation, &x, &mut y));
         let number = [("activation", Attr::Int(activation as i64))];
-        let d: Vec<f32> = run("activation_grad", &[Array::new(&[1001], &g), Array::new(&[1001], &y)], &number).to_vec();
+        let d: Vec<f32> =
+            run("activation_grad", &[Array::new(&[1001], &g), Array::new(&[1001], &y)], &number).to_vec();
         for i in 0..x.len() {
             let (at, h) = (f64::from(x[i]), 1e-5);
             assert!(ulps(y[i], activation.apply_f64(at)) <= 2.0);

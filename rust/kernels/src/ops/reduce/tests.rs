@@ -25,7 +25,7 @@ fn lanes(x: &[f32], start: f32, join: fn(f32, f32) -> f32) -> f32 {
     chunks.reduce(join).unwrap_or(start)
 }
 
-/// A fold over rows, for one column.
+/// A fold over rows, for one column: for a sum, a product with ones.
 fn chain(x: &[f32], start: f32, join: fn(f32, f32) -> f32) -> f32 {
     let blocks = x.chunks(CHAIN).map(|block| block.iter().fold(start, |acc, &v| join(acc, v)));
     blocks.reduce(join).unwrap_or(start)

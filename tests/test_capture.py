@@ -265,7 +265,7 @@ def test_weights_can_be_read_while_another_thread_trains() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning", "ignore:os.fork:RuntimeWarning")
 def test_a_forked_child_trains() -> None:
     x, y = data(512)
     model = make(False)

@@ -30,16 +30,29 @@ OPTIMIZERS = {
     "adam": lambda k: k.optimizers.Adam(0.001),
 }
 
+# Where a unit's input comes within rounding of zero, two correct programs may take different sides of ReLU's kink and
+# part for good. With these seeds, in float64, no input comes closer than 1e-6 in any of the steps.
+SEEDS = {"sgd": 0, "nesterov": 10, "adam": 7}
+
+
+def initial(rng: np.random.Generator) -> list[np.ndarray]:
+    weights: list[np.ndarray] = []
+    for a, b in ((784, 512), (512, 512), (512, 10)):
+        limit = np.sqrt(6 / (a + b))
+        weights += [rng.uniform(-limit, limit, (a, b)).astype("float32"), np.zeros(b, "float32")]
+    return weights
+
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_fifty_steps(name: str) -> None:
     """Losses within 1e-4 relative, weights within 1e-4, after 50 steps on 784-512-512-10."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(SEEDS[name])
     x = rng.uniform(0, 1, (STEPS, BATCH, 784)).astype("float32")
     y = rng.integers(0, 10, (STEPS, BATCH))
+    weights = initial(rng)
     theirs, ours = network(keras), network(lumbre)
-    ours.set_weights(theirs.get_weights())
     for model, k in ((theirs, keras), (ours, lumbre)):
+        model.set_weights(weights)
         model.compile(OPTIMIZERS[name](k), "sparse_categorical_crossentropy")
     for i in range(STEPS):
         expected = float(theirs.train_on_batch(x[i], y[i]))

@@ -338,7 +338,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     Example:
         >>> import lumbre
         >>> rate = lumbre.optimizers.schedules.CosineDecayRestarts(1.0, 10, m_mul=0.5)
-        >>> [round(rate(s).item(), 4) for s in (0, 5, 20, 35)]
+        >>> [round(rate(s).item(), 4) for s in (0, 5, 20, 50)]
         [1.0, 0.5, 0.25, 0.125]
     """
 

@@ -59,12 +59,22 @@ impl Finish {
             unsafe {
                 let row = self.place.ptr.add(i * self.place.ld);
                 if self.bias.is_null() {
-                    map_raw(s, cols, row, |j, n| act.apply(s, load(s, row.add(j), n)));
+                    map_raw(
+                        s,
+                        cols,
+                        row,
+                        #[inline(always)]
+                        |j, n| act.apply(s, load(s, row.add(j), n)),
+                    );
                 } else {
-                    let sum = |j: usize, n: usize| {
-                        s.add(load(s, row.add(j), n), load(s, self.bias.add(j), n))
-                    };
-                    map_raw(s, cols, row, |j, n| act.apply(s, sum(j, n)));
+                    let bias = self.bias;
+                    map_raw(
+                        s,
+                        cols,
+                        row,
+                        #[inline(always)]
+                        |j, n| act.apply(s, s.add(load(s, row.add(j), n), load(s, bias.add(j), n))),
+                    );
                 }
             }
         }

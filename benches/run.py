@@ -1,11 +1,11 @@
 """Lumbre beside every library that can be found, workload by workload, in one run on this machine.
 
-Each library trains in a process of its own, all with the same number of threads; measurements alternate, one library
-at a time, and the median of several counts. The floor of a step is its products' FLOP over the measured FMA rate, plus
-the optimizer's memory traffic at the measured rate of such a stream, plus the barriers.
+Each library trains in a process of its own, all with the same number of threads; measurements alternate, one
+library at a time, and the median of several counts. The floor of a step is its products' FLOP over the measured
+FMA rate, plus the optimizer's memory traffic at the measured rate of such a stream, plus the barriers.
 
-`python benches/run.py [workload ...] [--rounds 5] [--threads N] [--peers FOLDER]`, FOLDER being a virtual environment
-with the other libraries (`make peers` makes `.venv-peers`).
+`python benches/run.py [workload ...] [--rounds 5] [--threads N] [--peers FOLDER]`, FOLDER being a virtual
+environment with the other libraries (`make peers` makes `.venv-peers`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PEERS = {
     "sklearn_peer": ["mlp"],
 }
 BARRIERS = 8
-"""Meetings of the workers that a step of such a network needs: forward and backward of each layer, and the update."""
+"""Meetings of the workers that a step needs: forward and backward of each layer, and the update."""
 
 
 class Worker:
@@ -83,7 +83,11 @@ def machine(threads: int, workload: Workload) -> dict[str, Any]:
     """What the processor can do, measured now."""
     command = ["cargo", "run", "--release", "--quiet", "-p", "lumbre-runtime", "--example", "machine", "--"]
     output = subprocess.run(
-        [*command, str(threads), str(workload.parameters)], cwd=HERE.parent, capture_output=True, text=True, check=True
+        [*command, str(threads), str(workload.parameters)],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     measured: dict[str, Any] = json.loads(output.stdout.splitlines()[-1])
     return measured
@@ -122,8 +126,9 @@ def bench(workload: Workload, peers_python: str | None, rounds: int, threads: in
     measured = before if before["fma"] > after["fma"] else after
     least = floor(workload, measured)
     print(
-        f"\n{workload.name}: {'-'.join(map(str, workload.sizes))}, batch {workload.batch}, {workload.optimizer}"
-        f"{f', dropout {workload.dropout}' if workload.dropout else ''}, {threads} thread{'s' * (threads > 1)}\n"
+        f"\n{workload.name}: {'-'.join(map(str, workload.sizes))}, batch {workload.batch}, "
+        f"{workload.optimizer}"
+        f"{f', dropout {workload.dropout}' if workload.dropout else ''}, {threads} threads\n"
         f"  level {measured['level']}, {measured['fma'] / 1e9:.0f} GFLOP/s measured, barrier "
         f"{measured['barrier'] * 1e6:.2f} µs, floor {least * 1e6:.1f} µs a step\n"
         f"  {'':<18}{'µs a step':>11}{'min':>9}{'max':>9}{'ratio':>8}{'GFLOP/s':>9}{'of floor':>9}"
@@ -141,7 +146,9 @@ def bench(workload: Workload, peers_python: str | None, rounds: int, threads: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -153,7 +160,12 @@ def main() -> None:
         print(f"no other libraries: {python} does not exist (make peers)")
     for name in options.workloads or WORKLOADS:
         workload = WORKLOADS[name]
-        bench(workload, str(python) if python.exists() else None, options.rounds, workload.threads or options.threads)
+        bench(
+            workload,
+            str(python) if python.exists() else None,
+            options.rounds,
+            workload.threads or options.threads,
+        )
 
 
 if __name__ == "__main__":

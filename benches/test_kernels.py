@@ -70,7 +70,12 @@ def test_adam(benchmark: Bench, library: str, n: int) -> None:
     g = rng.standard_normal(n, "float32")
     benchmark.group = f"Adam, {n} parameters"  # type: ignore[attr-defined]
     if library == "numpy":
-        p, m, v, t = np.zeros(n, "float32"), np.zeros(n, "float32"), np.zeros(n, "float32"), np.empty(n, "float32")
+        p, m, v, t = (
+            np.zeros(n, "float32"),
+            np.zeros(n, "float32"),
+            np.zeros(n, "float32"),
+            np.empty(n, "float32"),
+        )
 
         def numpy_adam() -> None:
             np.multiply(m, 0.9, out=m)

@@ -143,7 +143,9 @@ class OnlyDLPack:
         return self._array.__dlpack_device__()
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
 def test_integers_of_all_sizes_are_kept(dtype: str) -> None:
     a = np.array([0, 1, 1], dtype)
     t = Tensor(a)

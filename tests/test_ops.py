@@ -163,9 +163,7 @@ def differentiable(case: Case) -> list[bool]:
     return flags
 
 
-with_gradient = [
-    c for c in with_reference if c.values[1].grad and any(differentiable(c.values[1]))
-]
+with_gradient = [c for c in with_reference if c.values[1].grad and any(differentiable(c.values[1]))]
 
 
 def substitute(args: Any, new: list[Any]) -> Any:
@@ -197,7 +195,8 @@ def test_gradient(op: Op, case: Case) -> None:
 
     def at(h: float) -> float:
         moved = [
-            a.astype("float64") + h * d if d is not None else a for a, d in zip(leaves, directions, strict=True)
+            a.astype("float64") + h * d if d is not None else a
+            for a, d in zip(leaves, directions, strict=True)
         ]
         assert op.ref is not None
         result = op.ref(*substitute(args, moved), **case.kwargs)
@@ -229,7 +228,9 @@ def test_gradient_of_gradient(op: Op, case: Case) -> None:
         loss = sum(((o * Tensor(w.astype(o.dtype))).sum() for o, w in zip(outs, weights, strict=True)), 0.0)
         wanted = [tensors[i] for i in moving]
         grads = autograd.grad(loss, wanted, create_graph=True)
-        terms = [(g * Tensor(d.astype(g.dtype))).sum() for g, d in zip(grads, v, strict=True) if g is not None]
+        terms = [
+            (g * Tensor(d.astype(g.dtype))).sum() for g, d in zip(grads, v, strict=True) if g is not None
+        ]
         return sum(terms, 0.0), wanted
 
     total, wanted = slope(leaves)

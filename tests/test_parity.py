@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_reference import keras
 
 import lumbre
+from keras_reference import keras
 
 STEPS, BATCH = 50, 32
 
@@ -30,8 +30,8 @@ OPTIMIZERS = {
     "adam": lambda k: k.optimizers.Adam(0.001),
 }
 
-# Where a unit's input comes within rounding of zero, two correct programs may take different sides of ReLU's kink and
-# part for good. With these seeds, in float64, no input comes closer than 1e-6 in any of the steps.
+# Where a unit's input comes within rounding of zero, two correct programs may take different sides of ReLU's
+# kink and part for good. With these seeds, in float64, no input comes closer than 1e-6 in any of the steps.
 SEEDS = {"sgd": 0, "nesterov": 10, "adam": 7}
 
 

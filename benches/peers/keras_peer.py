@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from peers.lumbre_peer import epochs, keras_model
 from workloads import Workload
+
+from peers.lumbre_peer import epochs, keras_model
 
 VARIANTS = {
     "jax": "model.fit on JAX",

@@ -8,8 +8,8 @@ try:
     from lumbre import _core  # noqa: F401
 except ImportError as e:  # pragma: no cover - depends on the installation
     raise ImportError(
-        f"lumbre's native module cannot be loaded ({e}): reinstall with `pip install --force-reinstall lumbre`, "
-        "or build it from a checkout with `pip install .` (needs Rust from https://rustup.rs)"
+        f"lumbre's native module cannot be loaded ({e}): reinstall with `pip install --force-reinstall "
+        "lumbre`, or build it from a checkout with `pip install .` (needs Rust from https://rustup.rs)"
     ) from e
 
 from lumbre import autograd, ops, tensor

@@ -119,7 +119,7 @@ class Tensor:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._a.__dlpack_device__()
 
-    def item(self) -> float | int | bool:
+    def item(self) -> Any:
         """The only value of a tensor of size 1, as a Python number."""
         if self.size != 1:
             raise ValueError(f"item() needs a tensor with one value, this one has shape {self.shape}")
@@ -140,15 +140,15 @@ class Tensor:
         """
         for leaf, g in backward(self, gradient, create_graph).values():
             owner = leaf._var if leaf._var is not None else leaf
-            owner.grad = g if owner.grad is None else owner.grad + g
+            owner.grad = g if owner.grad is None else _plus(owner.grad, g)
 
 
 def values(array: _core.Array) -> np.ndarray:
     """The array's memory as a read-only NumPy array; bfloat16, which NumPy lacks, as float32."""
     if array.is_dry:  # NumPy would take the refusal of the buffer for an object without one
         raise ValueError(
-            f"the value of a symbolic tensor of shape {array.shape} was asked for: while a model is being built "
-            "there are shapes but no values"
+            f"the value of a symbolic tensor of shape {array.shape} was asked for: while a model is being "
+            "built there are shapes but no values"
         )
     if array.dtype == "bfloat16":
         array = _core.call("cast", [array], dtype="float32")[0]
@@ -167,8 +167,8 @@ def to_array(value: Any, dtype: str | None = None) -> _core.Array:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return _core.from_dlpack(value)
         value = np.asarray(value)
-    array, target = _native(value, dtype)
-    made = _core.from_numpy(array)
+    dense, target = _native(value, dtype)
+    made = _core.from_numpy(dense)
     return made if target == made.dtype else _core.call("cast", [made], dtype=target)[0]
 
 
@@ -205,7 +205,7 @@ def wrap(array: _core.Array) -> Tensor:
     return t
 
 
-class SymbolicOperand(Exception):  # noqa: N818 - a signal, not an error
+class SymbolicOperand(Exception):
     """An op met a symbolic tensor: `op` builds a graph node instead of computing."""
 
 
@@ -319,13 +319,13 @@ def backward(
     leaves: dict[int, tuple[Tensor, Tensor]] = {}
     with contextlib.nullcontext() if create_graph else no_grad():
         for t in _newest_first(root):
-            g = pending.pop(id(t), None)  # type: ignore[arg-type]
-            if g is None:
+            if id(t) not in pending:
                 continue
+            g = pending.pop(id(t))
             node = t._node
             if node is None or t._requires:
                 key = leaf_key(t)
-                leaves[key] = (t, leaves[key][1] + g if key in leaves else g)
+                leaves[key] = (t, _plus(leaves[key][1], g) if key in leaves else g)
             if node is None:
                 continue
             if node.pre is not None:
@@ -335,10 +335,17 @@ def backward(
                     continue
                 d = _unbroadcast(rule(g, t), source.shape)
                 seen = pending.get(id(source))
-                pending[id(source)] = d if seen is None else seen + d
+                pending[id(source)] = d if seen is None else _plus(seen, d)
             if not create_graph:
                 t._node = None
     return leaves
+
+
+def _plus(a: Tensor, b: Tensor) -> Tensor:
+    from lumbre.ops import add
+
+    total: Tensor = add(a, b)
+    return total
 
 
 def leaf_key(t: Any) -> int:
@@ -378,9 +385,7 @@ def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     return reshape(sum_(g, axis=axes), shape)
 
 
-def grad(
-    f_or_loss: Any, wrt: Any, gradient: Any = None, create_graph: bool = False
-) -> Any:
+def grad(f_or_loss: Any, wrt: Any, gradient: Any = None, create_graph: bool = False) -> Any:
     """The gradient of a scalar with respect to tensors or Variables.
 
     Args:

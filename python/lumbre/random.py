@@ -61,7 +61,9 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> Tensor:
         """The state to draw with, an int64 tensor of shape (2,); the generator moves on."""
-        drawn: Tensor = kernel("copy", self.state.value)  # a recorded step cannot use a value after its update
+        drawn: Tensor = kernel(
+            "copy", self.state.value
+        )  # a recorded step cannot use a value after its update
         kernel("rng_advance", inout=[self.state.cell], n=1)
         return drawn
 

@@ -54,7 +54,9 @@ class Variable:
         else:
             value = as_tensor(initializer, dtype)
             if shape is not None and tuple(shape) != value.shape:
-                raise ValueError(f"Variable {name or ''}: the value has shape {value.shape}, expected {shape}")
+                raise ValueError(
+                    f"Variable {name or ''}: the value has shape {value.shape}, expected {shape}"
+                )
         self.cell = _core.Cell(value._a)
         self.shape: tuple[int, ...] = self.cell.shape
         self.dtype: str = self.cell.dtype
@@ -79,15 +81,17 @@ class Variable:
             self._trainable = not self._trainable
             touch()
 
-    @property
-    def value(self) -> Tensor:
-        """The present value as a tensor, which later updates leave as it is."""
+    def __lumbre_tensor__(self) -> Tensor:
+        """What `as_tensor` calls."""
         t = wrap(self.cell.read())
         t._var = self
         t._requires = self._trainable
         return t
 
-    __lumbre_tensor__ = value.fget  # what `as_tensor` calls
+    @property
+    def value(self) -> Tensor:
+        """The present value as a tensor, which later updates leave as it is."""
+        return self.__lumbre_tensor__()
 
     @property
     def ndim(self) -> int:
@@ -167,6 +171,17 @@ def _repr(self: Tensor) -> str:
     return f"<Tensor shape={self.shape} dtype={self.dtype}\n{autograd.values(self._a)!r}>"
 
 
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": ops.add,
+    "sub": ops.subtract,
+    "mul": ops.multiply,
+    "truediv": ops.divide,
+    "floordiv": ops.floor_divide,
+    "mod": ops.mod,
+    "pow": ops.power,
+    "matmul": ops.matmul,
+}
+
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "__neg__": _method(ops.negative),
     "__pos__": lambda self: as_tensor(self),
@@ -194,25 +209,13 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__and__": _binary(ops.logical_and),
     "__or__": _binary(ops.logical_or),
     "__xor__": _binary(ops.logical_xor),
-    **{
-        f"__{r}{name}__": (_reflected if r else _binary)(f)
-        for r in ("", "r")
-        for name, f in {
-            "add": ops.add,
-            "sub": ops.subtract,
-            "mul": ops.multiply,
-            "truediv": ops.divide,
-            "floordiv": ops.floor_divide,
-            "mod": ops.mod,
-            "pow": ops.power,
-            "matmul": ops.matmul,
-        }.items()
-    },
+    **{f"__{name}__": _binary(f) for name, f in _ARITHMETIC.items()},
+    **{f"__r{name}__": _reflected(f) for name, f in _ARITHMETIC.items()},
 }
 
 for _name, _function in _OPERATORS.items():
     setattr(Tensor, _name, _function)
     setattr(Variable, _name, _function)
-Tensor.__repr__ = _repr  # type: ignore[method-assign]
-Tensor.__hash__ = object.__hash__  # type: ignore[assignment]
+Tensor.__repr__ = _repr  # type: ignore[method-assign,assignment]
+Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 Tensor.T = property(ops.transpose)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lumbre import initializers, ops
-from lumbre.autograd import Tensor, as_tensor, no_grad
+from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
 from lumbre.capture import Tracked
 from lumbre.config import floatx
 from lumbre.lookup import auto_name
@@ -366,8 +366,8 @@ class Optimizer(Tracked):
         due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         kept = {id(v) for v in (self._iterations, self._learning_rate, *self._averages, *self._accumulators)}
         touched = [*variables, *(v for v in self._variables if id(v) not in kept)]
-        # Copies: a recorded step has no use for what a Variable held before it was written to.
-        before = [ops.multiply(v.value, 1) for v in touched]
+        # Copies: a recorded step cannot use what a Variable held before its update.
+        before = [kernel("copy", v.value) for v in touched]
         self._update([ops.divide(c, float(steps)) for c in collected], variables)
         for v, old in zip(touched, before, strict=True):
             v.assign(ops.where(due, v.value, old))

@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ZIG := $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 
 .DEFAULT_GOAL := help
-.PHONY: help preflight build demo fmt lint test bench wheel clean
+.PHONY: help preflight build demo fmt lint test bench peers wheel clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -60,8 +60,13 @@ test: $(VENV)/.with-test $(VENV)/.with-plot build ## every test, Rust and Python
 	cargo test -p lumbre-kernels -p lumbre-runtime
 	$(BIN)/pytest
 
-bench: $(VENV)/.with-bench build ## our times beside NumPy's
+bench: $(VENV)/.with-bench build ## our times beside NumPy's, and beside the peers that `make peers` installed
 	$(BIN)/pytest benches
+	$(BIN)/python benches/run.py
+
+peers: | preflight ## the other libraries, for `make bench`, in .venv-peers (PyTorch alone brings 6 GB)
+	"$(PYTHON)" -m venv .venv-peers
+	.venv-peers/bin/python -m pip install torch jax keras tensorflow-cpu scikit-learn
 
 # zig, from PyPI, links against an old glibc whatever the machine has; maturin asks the PATH's Python for it.
 wheel: | $(BIN)/maturin ## one wheel for CPython 3.11 and later, in dist
@@ -69,7 +74,7 @@ wheel: | $(BIN)/maturin ## one wheel for CPython 3.11 and later, in dist
 	rm -f dist/lumbre-*.whl
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin build --release $(ZIG) --out dist
 
-clean: ## remove everything that make made
+clean: ## remove what make made, except .venv-peers
 	rm -rf target dist "$(VENV)" python/lumbre/_core*.so learning_curves.png
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	find python tests benches examples -name __pycache__ -prune -exec rm -rf {} +

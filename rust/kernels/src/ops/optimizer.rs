@@ -295,7 +295,8 @@ struct Adam<'a> {
     part: &'a Part<'a>,
     grads: &'a [View],
     outs: &'a [View],
-    alpha: f64,
+    alpha: f32,
+    alpha_double: f64,
     keep_1: f64,
     keep_2: f64,
     epsilon: f64,
@@ -305,17 +306,26 @@ struct Adam<'a> {
 fn run_adam(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
     let (beta_1, beta_2) = (attrs.float(0, 0.9), attrs.float(1, 0.999));
     let t = ins[1].read::<i64>()[0].wrapping_add(1).max(1) as u64;
-    let alpha = scalar(&ins[0]) * (1.0 - power(beta_2, t)).sqrt() / (1.0 - power(beta_1, t));
+    let rate = scalar(&ins[0]);
     part.level.run(Adam {
         part,
         grads: &ins[2..],
         outs,
-        alpha,
+        alpha: step_size(rate as f32, beta_1 as f32, beta_2 as f32, t),
+        alpha_double: rate * (1.0 - power(beta_2, t)).sqrt() / (1.0 - power(beta_1, t)),
         keep_1: 1.0 - beta_1,
         keep_2: 1.0 - beta_2,
         epsilon: attrs.float(2, 1e-7),
         amsgrad: attrs.flag(3, false),
     });
+}
+
+/// α for float32 parameters, in float32 as Keras computes it: in the first steps 1 − β₂ᵗ loses digits, and a model that is
+/// trained here and there side by side must lose the same ones (α is common to all parameters, so the difference adds up
+/// in every unit's input).
+fn step_size(rate: f32, beta_1: f32, beta_2: f32, t: u64) -> f32 {
+    let left = |beta: f32| 1.0 - power(f64::from(beta), t) as f32;
+    rate * left(beta_2).sqrt() / left(beta_1)
 }
 
 /// x to the power n by squaring: the same bits everywhere, which a system's `pow` does not promise.
@@ -381,7 +391,7 @@ impl Adam<'_> {
         [m, v]: [&mut [f32]; 2],
         largest: &mut [f32],
     ) {
-        let (alpha, epsilon) = (s.splat(self.alpha as f32), s.splat(self.epsilon as f32));
+        let (alpha, epsilon) = (s.splat(self.alpha), s.splat(self.epsilon as f32));
         let (keep_1, keep_2) = (s.splat(self.keep_1 as f32), s.splat(self.keep_2 as f32));
         vectors::<S>(
             p.len(),
@@ -419,7 +429,7 @@ impl Adam<'_> {
                 scale = if largest[i] > scale { largest[i] } else { scale };
                 largest[i] = scale;
             }
-            p[i] -= self.alpha * m[i] / (scale.sqrt() + self.epsilon);
+            p[i] -= self.alpha_double * m[i] / (scale.sqrt() + self.epsilon);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::power;
+use super::{power, step_size};
 use crate::op::Attr;
 use crate::testing::{Array, call, uniform};
 
@@ -93,6 +93,10 @@ fn powers() {
         assert!((power(x, n) - x.powf(n as f64)).abs() < 1e-14);
     }
     assert_eq!(power(0.999, u64::MAX), 0.0);
+    // float32's 0.999 is 0.99900001287, so α of the first step is 6e-6 larger than it would be in float64.
+    assert_eq!(step_size(0.001, 0.9, 0.999, 1), 0.001 * (1.0f32 - 0.999f32).sqrt() / (1.0f32 - 0.9f32));
+    let exact = 0.001 * (1.0 - 0.999f64.powi(1000)).sqrt() / (1.0 - 0.9f64.powi(1000));
+    assert!((step_size(0.001, 0.9, 0.999, 1000) as f64 / exact - 1.0).abs() < 2e-5);
 }
 
 #[test]

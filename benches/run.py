@@ -1,8 +1,9 @@
 """Lumbre beside every library that can be found, workload by workload, in one run on this machine.
 
 Each library trains in a process of its own, all with the same number of threads; measurements alternate, one
-library at a time, and the median of several counts. The floor of a step is its products' FLOP over the measured
-FMA rate, plus the optimizer's memory traffic at the measured rate of such a stream, plus the barriers.
+library at a time, and the median of several counts. The floor of a step is its products' FLOP over the
+measured FMA rate, plus the optimizer's memory traffic at the measured rate of such a stream, plus the
+barriers.
 
 `python benches/run.py [workload ...] [--rounds 5] [--threads N] [--peers FOLDER]`, FOLDER being a virtual
 environment with the other libraries (`make peers` makes `.venv-peers`).

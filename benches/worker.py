@@ -1,7 +1,7 @@
 """One library training one workload in a process of its own, driven line by line over a pipe.
 
-`python worker.py MODULE VARIANT WORKLOAD THREADS` writes a line of JSON at the start, with what setting up took, and
-to each number that it reads one with the seconds that so many steps took.
+`python worker.py MODULE VARIANT WORKLOAD THREADS` writes a line of JSON at the start, with what setting up
+took, and to each number that it reads one with the seconds that so many steps took.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 from lumbre import activations, constraints, initializers, ops, regularizers
 from lumbre.layers.input_spec import InputSpec
 from lumbre.layers.layer import Layer
-from lumbre.ops.matmul import FUSED_ACTIVATIONS
+from lumbre.ops.products import FUSED_ACTIVATIONS
 
 # By identity, since any callable may be an activation, also one that cannot be hashed.
 _fused: dict[int, str | None] = {id(activations.linear): None}

@@ -1,29 +1,4 @@
-"""All operations on tensors, with Keras's names. Families are modules of this package; see `table` for how they are tested."""
-
-# The modules first: among the names below is `shape`, which would hide the module from the others.
-from lumbre.ops import (  # isort: skip
-    activation,  # noqa: F401
-    arithmetic,  # noqa: F401
-    contraction,  # noqa: F401
-    creation,  # noqa: F401
-    dtypes,  # noqa: F401
-    functions,  # noqa: F401
-    indexing,  # noqa: F401
-    joining,  # noqa: F401
-    logic,  # noqa: F401
-    loss,  # noqa: F401
-    matmul,
-    metric,  # noqa: F401
-    optimizer,  # noqa: F401
-    random,  # noqa: F401
-    reduce,  # noqa: F401
-    scan,  # noqa: F401
-    shape,
-    slicing,  # noqa: F401
-    softmax,
-    statistics,  # noqa: F401
-    trigonometry,  # noqa: F401
-)
+"""All operations on tensors, with Keras's names; `table` says how they are tested."""
 
 from lumbre.ops.activation import (
     activation_grad,
@@ -145,12 +120,6 @@ from lumbre.ops.loss import (
     pick,
     sparse_categorical_crossentropy,
 )
-from lumbre.ops.matmul import (
-    linear,
-    linear_grad_weights,
-    matmul,
-    matmul_t,
-)
 from lumbre.ops.metric import (
     binary_accuracy,
     categorical_accuracy,
@@ -161,6 +130,12 @@ from lumbre.ops.optimizer import (
     adam_update,
     increment,
     sgd_update,
+)
+from lumbre.ops.products import (
+    linear,
+    linear_grad_weights,
+    matmul,
+    matmul_t,
 )
 from lumbre.ops.random import (
     categorical,
@@ -186,7 +161,7 @@ from lumbre.ops.scan import (
     cumsum,
     prod,
 )
-from lumbre.ops.shape import (
+from lumbre.ops.shapes import (
     broadcast_to,
     expand_dims,
     flip,
@@ -204,7 +179,7 @@ from lumbre.ops.slicing import (
     slice,
     slice_update,
 )
-from lumbre.ops.softmax import (
+from lumbre.ops.softmaxes import (
     log_softmax,
     softmax,
     softmax_grad,

@@ -12,9 +12,9 @@ import numpy as np
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.ops.arithmetic import multiply
 from lumbre.ops.dtypes import COMPUTED, promote
-from lumbre.ops.matmul import matmul, product
+from lumbre.ops.products import matmul, product
 from lumbre.ops.reduce import sum as sum_
-from lumbre.ops.shape import broadcast_to, reshape, transpose
+from lumbre.ops.shapes import broadcast_to, reshape, transpose
 from lumbre.ops.slicing import getitem
 from lumbre.ops.table import Bad, Case, In, op
 

@@ -11,7 +11,7 @@ from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel
 from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import dtype_name, normalize_shape
 from lumbre.ops.dtypes import COMPUTED, cast
-from lumbre.ops.shape import broadcast_to, expand_dims
+from lumbre.ops.shapes import broadcast_to, expand_dims
 from lumbre.ops.table import Bad, Case, In, op
 
 _2D = In((2, 3), grad=False)

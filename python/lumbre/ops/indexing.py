@@ -18,7 +18,7 @@ from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import dtype_name, normalize_axis, normalize_shape
 from lumbre.ops.dtypes import cast, constant
 from lumbre.ops.joining import unstack
-from lumbre.ops.shape import broadcast_to, expand_dims, moveaxis, ravel, reshape
+from lumbre.ops.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
 from lumbre.ops.table import Bad, Case, In, op
 
 _NOWHERE = 2**62  # an index that is out of range of everything

@@ -11,7 +11,7 @@ import numpy as np
 from lumbre.autograd import Rule, Tensor, as_tensor, kernel, record
 from lumbre.ops.axes import normalize_axis
 from lumbre.ops.dtypes import cast, result_type
-from lumbre.ops.shape import expand_dims, place, squeeze, take_steps
+from lumbre.ops.shapes import expand_dims, place, squeeze, take_steps
 from lumbre.ops.table import Bad, Case, In, op
 
 _2D = In((2, 3))

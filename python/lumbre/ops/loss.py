@@ -16,11 +16,11 @@ from lumbre import config
 from lumbre.autograd import Tensor, as_tensor, grad_enabled, kernel, record
 from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
-from lumbre.ops import shape as sh
+from lumbre.ops import shapes as sh
 from lumbre.ops.axes import normalize_axis
 from lumbre.ops.dtypes import floating
 from lumbre.ops.indexing import one_hot
-from lumbre.ops.softmax import log_softmax, softmax, softmax_grad
+from lumbre.ops.softmaxes import log_softmax, softmax, softmax_grad
 from lumbre.ops.table import Bad, Case, In, op
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel
 from lumbre.ops import elementwise as ew
-from lumbre.ops import shape as sh
+from lumbre.ops import shapes as sh
 from lumbre.ops.dtypes import constant, floating
 from lumbre.ops.optimizer import cells_of, results
 from lumbre.ops.table import Bad, Case, In, op

@@ -19,7 +19,7 @@ from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel, record
 from lumbre.ops import creation, philox
 from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
-from lumbre.ops import shape as sh
+from lumbre.ops import shapes as sh
 from lumbre.ops.axes import dtype_name, normalize_axis, normalize_shape
 from lumbre.ops.dtypes import floating
 from lumbre.ops.indexing import take

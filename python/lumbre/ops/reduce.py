@@ -16,7 +16,7 @@ from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import normalize_axes, normalize_axis
 from lumbre.ops.dtypes import WIDE, cast
-from lumbre.ops.shape import broadcast_to, reshape
+from lumbre.ops.shapes import broadcast_to, reshape
 from lumbre.ops.table import Bad, Case, In, op
 
 

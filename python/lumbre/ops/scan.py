@@ -14,7 +14,7 @@ from lumbre.ops.axes import dtype_name, normalize_axes, normalize_axis
 from lumbre.ops.dtypes import cast
 from lumbre.ops.joining import concatenate
 from lumbre.ops.reduce import AXIS_BAD, computing, fold, kept_shape
-from lumbre.ops.shape import reshape, take_steps, transpose
+from lumbre.ops.shapes import reshape, take_steps, transpose
 from lumbre.ops.table import Bad, Case, In, op
 
 _INTS = In((3, 4), -9, 9, dtype="int32")

@@ -15,7 +15,7 @@ from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import normalize_shape
 from lumbre.ops.indexing import checked_indices, flat_index, gather
-from lumbre.ops.shape import broadcast_to, place, reshape, take_steps
+from lumbre.ops.shapes import broadcast_to, place, reshape, take_steps
 from lumbre.ops.table import Bad, Case, In, op
 
 slice_ = builtins.slice  # the op of that name is defined below

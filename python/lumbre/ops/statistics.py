@@ -13,7 +13,7 @@ from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import normalize_axes, normalize_axis
 from lumbre.ops.dtypes import cast
 from lumbre.ops.reduce import AXIS_BAD, axis_cases, floating, max, mean, min, sum
-from lumbre.ops.shape import squeeze
+from lumbre.ops.shapes import squeeze
 from lumbre.ops.table import Bad, Case, In, op
 
 _3D = In((3, 4, 5))

@@ -354,11 +354,12 @@ class Trainer(BatchSteps):
         return logs if return_dict else self._values_in_order(logs)
 
     def _runner(self: Any, kind: str) -> Any:
-        """The step runner of a kind, made once for each `compile`."""
+        """The step runner of a kind, made once for each `compile` and setting of these attributes."""
         runners = self.__dict__.setdefault("_runners", {})
-        if kind not in runners:
-            runners[kind] = StepRunner(self, kind, eager=self.run_eagerly)
-        return runners[kind]
+        key = (kind, bool(self.run_eagerly), self.nan_policy)
+        if key not in runners:
+            runners[key] = StepRunner(self, kind, eager=self.run_eagerly)
+        return runners[key]
 
     def _callback_list(
         self: Any, callbacks: Any, history: bool, verbose: Any, epochs: int, steps: int | None

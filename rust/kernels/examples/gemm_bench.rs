@@ -35,19 +35,11 @@ impl Kernel for Peak {
 
 /// Runs `body(worker)` on each thread `reps` times, all together, and returns seconds a call, the best of five.
 fn time(threads: usize, reps: usize, body: impl Fn(&Part<'_>) + Sync, level: Level) -> f64 {
-    let parking = Parking {
-        wait: |_, _| {},
-        wake_all: |_| {},
-        spin: |_| true,
-    };
+    let parking = Parking { wait: |_, _| {}, wake_all: |_| {}, spin: |_| true };
     let barrier = Barrier::new(threads, parking);
     let run = |index: usize| {
         flush_denormals();
-        let part = if threads == 1 {
-            Part::solo(level)
-        } else {
-            Part::new(index, threads, level, &barrier)
-        };
+        let part = if threads == 1 { Part::solo(level) } else { Part::new(index, threads, level, &barrier) };
         let mut best = f64::INFINITY;
         for _ in 0..15 {
             part.barrier();
@@ -90,17 +82,12 @@ fn peak(level: Level, lanes: f64, threads: usize) -> f64 {
 
 fn aligned(n: usize) -> Vec<f32> {
     // Values do not matter; memory that has been written does.
-    (0..n)
-        .map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5)
-        .collect()
+    (0..n).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect()
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let level = args
-        .first()
-        .and_then(|a| Level::from_name(a))
-        .unwrap_or_else(Level::best);
+    let level = args.first().and_then(|a| Level::from_name(a)).unwrap_or_else(Level::best);
     let filter = args.get(1).cloned().unwrap_or_default();
     let lanes = match level {
         Level::Avx512 => 16.0,
@@ -126,14 +113,8 @@ fn main() {
     ];
     for threads in [1, 2] {
         let top = peak(level, lanes, threads);
-        println!(
-            "{} {threads} thread(s), peak {top:.0} GFLOP/s",
-            level.name()
-        );
-        println!(
-            "{:>16}  {:>14} {:>14} {:>14}",
-            "m x k x n", "NN", "TN", "NT"
-        );
+        println!("{} {threads} thread(s), peak {top:.0} GFLOP/s", level.name());
+        println!("{:>16}  {:>14} {:>14} {:>14}", "m x k x n", "NN", "TN", "NT");
         for (m, k, n) in shapes {
             let name = format!("{m}x{k}x{n}");
             if !name.contains(&filter) {

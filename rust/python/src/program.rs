@@ -3,8 +3,8 @@
 use crate::array::PyArray;
 use crate::enter::{enter, enter_briefly};
 use lumbre_kernels::DType;
-use lumbre_runtime::record::Recording;
 use lumbre_runtime::program::Described;
+use lumbre_runtime::record::Recording;
 use lumbre_runtime::{Feed, Program, Request, door};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;

@@ -96,9 +96,10 @@ fn main() {
 
     let rate = |workers: usize| {
         let flops = pool::level().run(Fma(1)) * 2e6 * workers as f64;
-        flops / best(7, workers, &|part| {
-            black_box(part.level.run(Fma(2_000_000)));
-        })
+        flops
+            / best(7, workers, &|part| {
+                black_box(part.level.run(Fma(2_000_000)));
+            })
     };
     let (one, all) = (rate(1), rate(threads));
 

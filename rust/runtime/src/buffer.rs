@@ -378,4 +378,3 @@ pub fn zeros(meta: Meta) -> Result<Array, Fault> {
 pub fn scalar<T: lumbre_kernels::Elem>(value: T) -> Result<Array, Fault> {
     Array::from_slice(&[], &[value])
 }
-

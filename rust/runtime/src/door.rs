@@ -212,7 +212,6 @@ impl Fresh {
     }
 }
 
-
 /// Refuses a value with too many axes.
 pub(crate) fn check_result_rank(rank: usize) -> Result<(), Fault> {
     if rank > MAX_RANK {

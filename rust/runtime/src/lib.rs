@@ -8,6 +8,7 @@
 pub mod buffer;
 pub mod door;
 pub mod os;
+mod pace;
 pub mod plan;
 pub mod pool;
 pub mod program;

@@ -101,12 +101,7 @@ fn constant(operand: &Operand, slots: &[Slot]) -> Option<Array> {
 ///
 /// A slot lives from the call that writes it to the last one that reads it; slots that live at the same time do not
 /// overlap. Largest first, each at the lowest offset that is free for its whole life.
-fn place(
-    calls: &[Call],
-    slots: &[Slot],
-    outputs: &[Operand],
-    first_scratch: usize,
-) -> (Vec<Option<usize>>, usize) {
+fn place(calls: &[Call], slots: &[Slot], outputs: &[Operand], first_scratch: usize) -> (Vec<Option<usize>>, usize) {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; slots.len()];
     for (now, call) in calls.iter().enumerate() {
         // Scratch memory stays clear of the neighbours' too, so that it alone asks for no barrier.
@@ -181,21 +176,13 @@ impl Touch {
 
     /// Whether the two touches need an order that only a meeting gives: alone, the first worker keeps its own.
     fn conflicts(&self, other: &Touch) -> bool {
-        self.space == other.space
-            && self.start < other.end
-            && other.start < self.end
-            && (self.shared || other.shared)
+        self.space == other.space && self.start < other.end && other.start < self.end && (self.shared || other.shared)
     }
 }
 
 /// Decides who does each call, and where the workers must meet: before a call that reads what another worker may have
 /// written since they last met, or writes what another may have read or written.
-fn schedule(
-    calls: Vec<Call>,
-    offsets: &[Option<usize>],
-    scratch: &[(usize, usize)],
-    workers: usize,
-) -> Vec<Planned> {
+fn schedule(calls: Vec<Call>, offsets: &[Option<usize>], scratch: &[(usize, usize)], workers: usize) -> Vec<Planned> {
     let (mut reads, mut writes): (Vec<Touch>, Vec<Touch>) = (Vec::new(), Vec::new());
     let mut planned = Vec::with_capacity(calls.len());
     for (call, &scratch) in calls.into_iter().zip(scratch) {

@@ -112,7 +112,11 @@ pub fn run(workers: usize, job: Job<'_>) -> Result<(), Fault> {
         None => catch_unwind(AssertUnwindSafe(|| job(&Part::solo(level)))).is_ok(),
     };
     isa::restore_float_state(state);
-    if done { Ok(()) } else { Err(Fault::Runtime("a kernel failed; this is a bug in lumbre, please report it".into())) }
+    if done {
+        Ok(())
+    } else {
+        Err(Fault::Runtime("a kernel failed; this is a bug in lumbre, please report it".into()))
+    }
 }
 
 /// A team of `count` that nobody else uses now.

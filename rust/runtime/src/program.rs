@@ -2,8 +2,9 @@
 
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::door::lock_in_order;
-use crate::record::{Operand, Recording, Slot};
+use crate::pace::Pace;
 use crate::plan::{Plan, Planned, metas, plan};
+use crate::record::{Operand, Recording, Slot};
 use crate::{door, pool};
 use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Part, Scratch, View, row};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -80,6 +81,7 @@ pub struct Program {
     written: Vec<bool>, // per cell
     arena_bytes: usize,
     workers: usize,
+    pace: Pace,
     /// Arenas that no replay uses now.
     arenas: Mutex<Vec<Arc<Storage>>>,
 }
@@ -119,6 +121,7 @@ impl Program {
             written,
             arena_bytes,
             workers,
+            pace: Pace::default(),
             arenas: Mutex::new(Vec::new()),
         })
     }
@@ -267,7 +270,8 @@ impl Program {
         let start = Instant::now();
         let stop = AtomicBool::new(false);
         let done = AtomicUsize::new(0);
-        let workers = if calls.iter().any(|c| c.shared) { self.workers } else { 1 };
+        let as_team = calls.iter().any(|c| c.shared) && self.pace.as_team();
+        let workers = if as_team { self.workers } else { 1 };
         pool::run(workers, &|part: &Part<'_>| {
             let solo = Part::solo(part.level);
             let mut clock = Clock::new(request.times, part.index);
@@ -306,6 +310,7 @@ impl Program {
             }
         })?;
         let steps = done.into_inner();
+        self.pace.note(as_team, start.elapsed(), steps);
         let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
         Ok((steps, bad))
     }

@@ -207,7 +207,11 @@ impl Recording {
             });
         }
         if self.calls.len() != other.calls.len() {
-            return Some(format!("it made {} calls the first time and {} the second", self.calls.len(), other.calls.len()));
+            return Some(format!(
+                "it made {} calls the first time and {} the second",
+                self.calls.len(),
+                other.calls.len()
+            ));
         }
         if self.inputs != other.inputs || self.outputs != other.outputs {
             return Some("its inputs or outputs changed".into());

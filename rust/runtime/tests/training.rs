@@ -143,8 +143,7 @@ fn replayed() -> u64 {
     assert_eq!(recordings[0].disagreement(&recordings[1]), None);
     assert_eq!(recordings[1].broken(), None);
     let program = Program::new(recordings.pop().unwrap()).unwrap();
-    let feeds =
-        [Feed::Rows { source: x, check: true }, Feed::Rows { source: y, check: false }];
+    let feeds = [Feed::Rows { source: x, check: true }, Feed::Rows { source: y, check: false }];
     let mut done = 2;
     while done < STEPS {
         let request = Request {

@@ -28,27 +28,13 @@ impl Form {
         let (m, n, k) = sizes;
         let a = if transposed.0 { (1, m) } else { (k, 1) };
         // A single column lies like a single row.
-        let b = if transposed.1 && n != 1 && k != 1 {
-            (1, k)
-        } else {
-            (n, 1)
-        };
-        Form {
-            m,
-            n,
-            k,
-            batch,
-            a,
-            b,
-        }
+        let b = if transposed.1 && n != 1 && k != 1 { (1, k) } else { (n, 1) };
+        Form { m, n, k, batch, a, b }
     }
 
     /// Multiply-adds of all products.
     pub fn work(&self) -> usize {
-        self.batch
-            .saturating_mul(self.m)
-            .saturating_mul(self.n)
-            .saturating_mul(self.k)
+        self.batch.saturating_mul(self.m).saturating_mul(self.n).saturating_mul(self.k)
     }
 
     /// How many workers a product can keep busy.
@@ -104,11 +90,7 @@ impl Plan {
         let family = family(level);
         let swapped = swap(form);
         // Where columns are cut: between panels; rows of B anywhere, but for lines of the cache.
-        let grain = if swapped {
-            16
-        } else {
-            family.lanes * family.widths[family.main].vectors
-        };
+        let grain = if swapped { 16 } else { family.lanes * family.widths[family.main].vectors };
         let grid = grid(form, workers, grain);
         // The largest share: what is decided below holds for every worker.
         let rows = (form.batch * form.m).div_ceil(grid.0).min(form.m);
@@ -122,18 +104,8 @@ impl Plan {
         } else {
             Source::Direct
         };
-        let pack_a = pack_a(
-            if swapped {
-                (form.b.1, form.b.0)
-            } else {
-                form.a
-            },
-            form.k,
-            n,
-            family,
-        );
-        let kc =
-            even(form.k.min(CHAIN), family.kc).next_multiple_of(family.lanes.min(form.k.max(1)));
+        let pack_a = pack_a(if swapped { (form.b.1, form.b.0) } else { form.a }, form.k, n, family);
+        let kc = even(form.k.min(CHAIN), family.kc).next_multiple_of(family.lanes.min(form.k.max(1)));
         let (mut mc, mut nc) = (even(m, family.mc), n.min(family.nc));
         if form.k > CHAIN {
             mc = even(m, 2 * family.mc);
@@ -149,26 +121,10 @@ impl Plan {
         };
         let scratch = (
             if pack_a { mc * kc + SLACK } else { 0 },
-            if b == Source::Direct {
-                0
-            } else {
-                kc * nc + SLACK
-            },
+            if b == Source::Direct { 0 } else { kc * nc + SLACK },
             unfinished,
         );
-        Plan {
-            family,
-            width,
-            grid,
-            grain,
-            kc,
-            mc,
-            nc,
-            pack_a,
-            b,
-            swapped,
-            scratch,
-        }
+        Plan { family, width, grid, grain, kc, mc, nc, pack_a, b, swapped, scratch }
     }
 
     pub fn width(&self) -> &'static Width {
@@ -225,11 +181,7 @@ fn pack_b(form: &Form, rows: usize) -> bool {
 
 fn pack_a(a: (usize, usize), k: usize, cols: usize, family: &Family) -> bool {
     let panels = cols / (2 * family.lanes);
-    if a.1 == 1 {
-        panels >= 8 && k >= 512
-    } else {
-        panels >= 4 && (a.1 * 4) % 1024 == 0 && k >= 64
-    }
+    if a.1 == 1 { panels >= 8 && k >= 512 } else { panels >= 4 && (a.1 * 4).is_multiple_of(1024) && k >= 64 }
 }
 
 /// Workers along rows and columns: the largest share as small as can be, then as square as can be.

@@ -31,21 +31,13 @@ pub struct Operands<'a> {
 
 /// Bytes of scratch memory that `product` needs, whatever the level.
 pub fn scratch(form: &Form, workers: usize) -> usize {
-    let of = |level, workers| {
-        Plan::new(level, form, workers).scratch_per_worker() * workers * size_of::<f32>()
-    };
-    Level::ALL
-        .into_iter()
-        .map(|level| of(level, workers).max(of(level, 1)))
-        .max()
-        .unwrap_or(0)
+    let of = |level, workers| Plan::new(level, form, workers).scratch_per_worker() * workers * size_of::<f32>();
+    Level::ALL.into_iter().map(|level| of(level, workers).max(of(level, 1))).max().unwrap_or(0)
 }
 
 /// Rows and columns of C that this worker computes, or None. Rows count through all products.
 pub fn share(part: &Part<'_>, form: &Form) -> Option<(Range<usize>, Range<usize>)> {
-    Plan::new(part.level, form, part.count)
-        .share(form, part.index)
-        .map(|s| (s.rows, s.cols))
+    Plan::new(part.level, form, part.count).share(form, part.index).map(|s| (s.rows, s.cols))
 }
 
 /// This worker's share of the products.
@@ -72,31 +64,10 @@ pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scr
             k: form.k,
             rows: count,
             cols: cols.len(),
-            a: Block {
-                ptr: operands.a,
-                row: form.a.0,
-                col: form.a.1,
-            }
-            .shift(a_offset)
-            .at(first, 0),
-            b: Block {
-                ptr: operands.b,
-                row: form.b.0,
-                col: form.b.1,
-            }
-            .shift(b_offset)
-            .at(0, start),
-            c: Place {
-                ptr: operands
-                    .c
-                    .wrapping_add((i * form.m + first) * form.n + start),
-                ld: form.n,
-            },
-            bias: if operands.bias.is_null() {
-                operands.bias
-            } else {
-                operands.bias.wrapping_add(start)
-            },
+            a: Block { ptr: operands.a, row: form.a.0, col: form.a.1 }.shift(a_offset).at(first, 0),
+            b: Block { ptr: operands.b, row: form.b.0, col: form.b.1 }.shift(b_offset).at(0, start),
+            c: Place { ptr: operands.c.wrapping_add((i * form.m + first) * form.n + start), ld: form.n },
+            bias: if operands.bias.is_null() { operands.bias } else { operands.bias.wrapping_add(start) },
             activation: operands.activation,
         };
         // SAFETY: rows and columns lie within the product, and no other worker has them.
@@ -175,11 +146,7 @@ impl Region<'_> {
         let (a, b, sums) = self.plan.scratch;
         let (a_memory, rest) = memory.split_at_mut(a.next_multiple_of(16));
         let (b_memory, rest) = rest.split_at_mut(b.next_multiple_of(16));
-        let mut memory = Memory {
-            a: a_memory,
-            b: b_memory,
-            sums: &mut rest[..sums],
-        };
+        let mut memory = Memory { a: a_memory, b: b_memory, sums: &mut rest[..sums] };
         // SAFETY: the caller's promise, here and below.
         unsafe {
             if self.plan.swapped {
@@ -191,8 +158,7 @@ impl Region<'_> {
                 for i in (0..self.rows).step_by(self.plan.mc) {
                     for j in (0..self.cols).step_by(self.plan.nc) {
                         let rows = self.plan.mc.min(self.rows - i);
-                        self.part(i, j, rows, self.plan.nc.min(self.cols - j))
-                            .blocked(&mut memory);
+                        self.part(i, j, rows, self.plan.nc.min(self.cols - j)).blocked(&mut memory);
                     }
                 }
             }
@@ -201,24 +167,9 @@ impl Region<'_> {
 
     /// The rectangle of it that begins at (i, j).
     fn part(&self, i: usize, j: usize, rows: usize, cols: usize) -> Self {
-        let bias = if self.bias.is_null() {
-            self.bias
-        } else {
-            self.bias.wrapping_add(j)
-        };
-        let c = Place {
-            ptr: self.c.ptr.wrapping_add(i * self.c.ld + j),
-            ..self.c
-        };
-        Region {
-            rows,
-            cols,
-            a: self.a.at(i, 0),
-            b: self.b.at(0, j),
-            c,
-            bias,
-            ..*self
-        }
+        let bias = if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(j) };
+        let c = Place { ptr: self.c.ptr.wrapping_add(i * self.c.ld + j), ..self.c };
+        Region { rows, cols, a: self.a.at(i, 0), b: self.b.at(0, j), c, bias, ..*self }
     }
 
     /// Cᵀ = Bᵀ·Aᵀ, then C.
@@ -226,10 +177,7 @@ impl Region<'_> {
     /// # Safety
     /// As for `compute`.
     unsafe fn swapped(&self, memory: &mut Memory<'_>) {
-        let sums = Place {
-            ptr: memory.sums.as_mut_ptr(),
-            ld: self.rows,
-        };
+        let sums = Place { ptr: memory.sums.as_mut_ptr(), ld: self.rows };
         let other = Region {
             rows: self.cols,
             cols: self.rows,
@@ -245,23 +193,9 @@ impl Region<'_> {
             other.blocked(memory);
             let (src, dst) = (sums.ptr.cast_const(), self.c.ptr);
             let (rows, cols) = (self.cols, self.rows);
-            let t = Transpose {
-                src,
-                src_ld: self.rows,
-                rows,
-                cols,
-                dst,
-                dst_ld: self.c.ld,
-                spill: false,
-            };
+            let t = Transpose { src, src_ld: self.rows, rows, cols, dst, dst_ld: self.c.ld, spill: false };
             t.run(self.level);
-            finish(
-                self.level,
-                self.c,
-                (self.rows, self.cols),
-                self.bias,
-                self.activation,
-            );
+            finish(self.level, self.c, (self.rows, self.cols), self.bias, self.activation);
         }
     }
 
@@ -271,8 +205,7 @@ impl Region<'_> {
     /// As for `compute`.
     unsafe fn blocked(&self, memory: &mut Memory<'_>) {
         let mc = even(self.rows, self.plan.mc);
-        let nc = even(self.cols, self.plan.nc)
-            .next_multiple_of(self.plan.width().vectors * self.plan.family.lanes);
+        let nc = even(self.cols, self.plan.nc).next_multiple_of(self.plan.width().vectors * self.plan.family.lanes);
         let nc = nc.min(self.plan.nc.max(1));
         for j in (0..self.cols).step_by(nc) {
             let cols = nc.min(self.cols - j);
@@ -311,10 +244,7 @@ impl Region<'_> {
     /// The width (its index) and the columns of the next panel, of those that are left.
     fn panel(&self, left: usize) -> (usize, usize) {
         let width = self.plan.family.narrow(left, self.plan.width);
-        (
-            width,
-            left.min(self.plan.family.widths[width].vectors * self.plan.family.lanes),
-        )
+        (width, left.min(self.plan.family.widths[width].vectors * self.plan.family.lanes))
     }
 
     /// The tiles of a block: B where it lies, or from the panels.
@@ -336,11 +266,7 @@ impl Region<'_> {
                 }
             }
             // Row i of the copy begins where i·terms elements lie before it.
-            a = Block {
-                ptr: memory.a.as_ptr(),
-                row: terms.count,
-                col: 0,
-            };
+            a = Block { ptr: memory.a.as_ptr(), row: terms.count, col: 0 };
         }
         let mut j = 0;
         while j < self.cols {
@@ -352,12 +278,7 @@ impl Region<'_> {
             let edge = usize::from(tile.lanes < lanes);
             match b {
                 Some(b) => (tile.b, tile.b_step) = (b.at(0, j).ptr, b.row as isize),
-                None => {
-                    (tile.b, tile.b_step) = (
-                        memory.b.as_ptr().wrapping_add(j * terms.count),
-                        cols as isize,
-                    )
-                }
+                None => (tile.b, tile.b_step) = (memory.b.as_ptr().wrapping_add(j * terms.count), cols as isize),
             }
             let (from, to) = (tile.from, tile.to.ptr);
             for index in 0..count {
@@ -373,16 +294,8 @@ impl Region<'_> {
                 // SAFETY: the caller's promise.
                 unsafe {
                     (self.plan.family.widths[width].tiles[height - 1][edge])(&tile);
-                    if terms.finish()
-                        && matches!(self.activation, Activation::Tanh | Activation::Sigmoid)
-                    {
-                        finish(
-                            self.level,
-                            tile.to,
-                            (height, cols),
-                            std::ptr::null(),
-                            self.activation,
-                        );
+                    if terms.finish() && matches!(self.activation, Activation::Tanh | Activation::Sigmoid) {
+                        finish(self.level, tile.to, (height, cols), std::ptr::null(), self.activation);
                     }
                 }
             }
@@ -392,43 +305,25 @@ impl Region<'_> {
 
     /// What the tiles from column j on have in common, and the place of the first row.
     fn template(&self, terms: &Terms, j: usize, sums: &mut [f32]) -> Tile {
-        let c = Place {
-            ptr: self.c.ptr.wrapping_add(j),
-            ..self.c
-        };
+        let c = Place { ptr: self.c.ptr.wrapping_add(j), ..self.c };
         // The first chain grows in C itself, a later one elsewhere until it is complete.
         let grows = match terms.first_chain {
             true => c,
-            false => Place {
-                ptr: sums.as_mut_ptr().wrapping_add(j),
-                ld: self.plan.nc,
-            },
+            false => Place { ptr: sums.as_mut_ptr().wrapping_add(j), ld: self.plan.nc },
         };
         let finish = terms.finish();
         Tile {
             k: terms.count,
             a: self.a.ptr,
-            a_row: if self.plan.pack_a {
-                1
-            } else {
-                self.a.row as isize
-            },
+            a_row: if self.plan.pack_a { 1 } else { self.a.row as isize },
             a_step: self.a.col as isize,
             b: self.b.ptr,
             b_step: 0,
-            from: if terms.begins {
-                std::ptr::null()
-            } else {
-                grows.ptr
-            },
+            from: if terms.begins { std::ptr::null() } else { grows.ptr },
             from_ld: grows.ld,
             to: if terms.ends { c } else { grows },
             merge: terms.ends && !terms.first_chain,
-            bias: if finish && !self.bias.is_null() {
-                self.bias.wrapping_add(j)
-            } else {
-                std::ptr::null()
-            },
+            bias: if finish && !self.bias.is_null() { self.bias.wrapping_add(j) } else { std::ptr::null() },
             relu: finish && self.activation == Activation::Relu,
             lanes: 0,
         }

@@ -11,20 +11,9 @@ use std::ops::Range;
 ///
 /// # Safety
 /// The rows are valid for reading and writing, by nobody else; a bias that is not null for reading `cols` floats.
-pub(super) unsafe fn finish(
-    level: Level,
-    place: Place,
-    size: (usize, usize),
-    bias: *const f32,
-    act: Activation,
-) {
+pub(super) unsafe fn finish(level: Level, place: Place, size: (usize, usize), bias: *const f32, act: Activation) {
     if act != Activation::Linear || !bias.is_null() {
-        level.run(Finish {
-            place,
-            size,
-            bias,
-            act,
-        });
+        level.run(Finish { place, size, bias, act });
     }
 }
 
@@ -85,21 +74,8 @@ impl Finish {
 ///
 /// # Safety
 /// The columns of `x` are valid for reading, those of `sums` for writing, by nobody else.
-pub unsafe fn column_sums(
-    level: Level,
-    x: *const f32,
-    ld: usize,
-    rows: usize,
-    cols: Range<usize>,
-    sums: *mut f32,
-) {
-    level.run(ColumnSums {
-        x,
-        ld,
-        rows,
-        cols,
-        sums,
-    });
+pub unsafe fn column_sums(level: Level, x: *const f32, ld: usize, rows: usize, cols: Range<usize>, sums: *mut f32) {
+    level.run(ColumnSums { x, ld, rows, cols, sums });
 }
 
 struct ColumnSums {

@@ -15,27 +15,17 @@ pub(super) struct Block {
 impl Block {
     /// The block that begins at element (i, j).
     pub fn at(self, i: usize, j: usize) -> Block {
-        Block {
-            ptr: self.ptr.wrapping_add(i * self.row + j * self.col),
-            ..self
-        }
+        Block { ptr: self.ptr.wrapping_add(i * self.row + j * self.col), ..self }
     }
 
     /// The block that begins so many elements further on.
     pub fn shift(self, elements: usize) -> Block {
-        Block {
-            ptr: self.ptr.wrapping_add(elements),
-            ..self
-        }
+        Block { ptr: self.ptr.wrapping_add(elements), ..self }
     }
 
     /// The same elements, rows for columns.
     pub fn transposed(self) -> Block {
-        Block {
-            row: self.col,
-            col: self.row,
-            ..self
-        }
+        Block { row: self.col, col: self.row, ..self }
     }
 }
 
@@ -46,24 +36,11 @@ impl Block {
 /// The block is valid for reading, `dst` for writing rows·width floats and one vector more, which nothing else uses.
 pub(super) unsafe fn pack(level: Level, block: Block, rows: usize, width: usize, dst: *mut f32) {
     if block.col == 1 {
-        level.run(CopyRows {
-            src: block.ptr,
-            src_ld: block.row,
-            rows,
-            width,
-            dst,
-        });
+        level.run(CopyRows { src: block.ptr, src_ld: block.row, rows, width, dst });
     } else {
         debug_assert_eq!(block.row, 1);
-        let t = Transpose {
-            src: block.ptr,
-            src_ld: block.col,
-            rows: width,
-            cols: rows,
-            dst,
-            dst_ld: width,
-            spill: true,
-        };
+        let t =
+            Transpose { src: block.ptr, src_ld: block.col, rows: width, cols: rows, dst, dst_ld: width, spill: true };
         // SAFETY: the caller's promise.
         unsafe { t.run(level) };
     }

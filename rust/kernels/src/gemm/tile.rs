@@ -48,9 +48,7 @@ pub(super) type TileFn = unsafe fn(&Tile);
 
 struct Micro<'a, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(&'a Tile);
 
-impl<const N: usize, const MR: usize, const NV: usize, const EDGE: bool> Kernel
-    for Micro<'_, N, MR, NV, EDGE>
-{
+impl<const N: usize, const MR: usize, const NV: usize, const EDGE: bool> Kernel for Micro<'_, N, MR, NV, EDGE> {
     type Out = ();
 
     #[inline(always)]
@@ -63,35 +61,29 @@ impl<const N: usize, const MR: usize, const NV: usize, const EDGE: bool> Kernel
         unsafe {
             let mut acc = [[s.splat(0.0); NV]; MR];
             if !t.from.is_null() {
-                each::<S, MR, NV, EDGE>(t.lanes, |i, j, n| {
-                    acc[i][j] = load(s, t.from.add(i * t.from_ld + j * N), n)
-                });
+                each::<MR, NV, EDGE>(t.lanes, |i, j, n| acc[i][j] = load(s, t.from.add(i * t.from_ld + j * N), n));
             }
             accumulate::<S, MR, NV, EDGE>(s, t, &mut acc);
             let at = |i: usize, j: usize| t.to.ptr.add(i * t.to.ld + j * N);
             if t.merge {
-                each::<S, MR, NV, EDGE>(t.lanes, |i, j, n| {
-                    acc[i][j] = s.add(load(s, at(i, j), n), acc[i][j])
-                });
+                each::<MR, NV, EDGE>(t.lanes, |i, j, n| acc[i][j] = s.add(load(s, at(i, j), n), acc[i][j]));
             }
             if !t.bias.is_null() {
                 let mut bias = [s.splat(0.0); NV];
-                each::<S, 1, NV, EDGE>(t.lanes, |_, j, n| bias[j] = load(s, t.bias.add(j * N), n));
-                each::<S, MR, NV, EDGE>(t.lanes, |i, j, _| acc[i][j] = s.add(acc[i][j], bias[j]));
+                each::<1, NV, EDGE>(t.lanes, |_, j, n| bias[j] = load(s, t.bias.add(j * N), n));
+                each::<MR, NV, EDGE>(t.lanes, |i, j, _| acc[i][j] = s.add(acc[i][j], bias[j]));
             }
             if t.relu {
-                each::<S, MR, NV, EDGE>(t.lanes, |i, j, _| {
-                    acc[i][j] = s.max(s.splat(0.0), acc[i][j])
-                });
+                each::<MR, NV, EDGE>(t.lanes, |i, j, _| acc[i][j] = s.max(s.splat(0.0), acc[i][j]));
             }
-            each::<S, MR, NV, EDGE>(t.lanes, |i, j, n| store(s, at(i, j), acc[i][j], n));
+            each::<MR, NV, EDGE>(t.lanes, |i, j, n| store(s, at(i, j), acc[i][j], n));
         }
     }
 }
 
 /// Calls `f(row, vector, lanes)` for each vector of the tile; lanes is `None` for whole vectors.
 #[inline(always)]
-fn each<S: Lanes, const MR: usize, const NV: usize, const EDGE: bool>(
+fn each<const MR: usize, const NV: usize, const EDGE: bool>(
     lanes: usize,
     mut f: impl FnMut(usize, usize, Option<usize>),
 ) {
@@ -139,7 +131,7 @@ unsafe fn accumulate<S: Lanes, const MR: usize, const NV: usize, const EDGE: boo
         // SAFETY: the caller's promise.
         unsafe {
             let mut row = [s.splat(0.0); NV];
-            each::<S, 1, NV, EDGE>(t.lanes, |_, j, n| row[j] = load(s, b.add(j * S::N), n));
+            each::<1, NV, EDGE>(t.lanes, |_, j, n| row[j] = load(s, b.add(j * S::N), n));
             macro_rules! rows {
                 ($($head:literal: $($i:literal)*;)*) => { $(
                     if 3 * $head < MR {
@@ -161,6 +153,7 @@ unsafe fn accumulate<S: Lanes, const MR: usize, const NV: usize, const EDGE: boo
 
 /// The pointer, with what the compiler knows of its origin forgotten.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // nothing is read or written: there is no instruction
 fn opaque(mut p: *const f32) -> *const f32 {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     // SAFETY: no instruction at all.
@@ -201,9 +194,7 @@ impl Family {
     /// From width `first` on, the first that n columns reach the last vector of.
     pub fn narrow(&self, n: usize, first: usize) -> usize {
         let reaches = |&i: &usize| (self.widths[i].vectors - 1) * self.lanes < n;
-        (first..self.widths.len())
-            .find(reaches)
-            .unwrap_or(self.widths.len() - 1)
+        (first..self.widths.len()).find(reaches).unwrap_or(self.widths.len() - 1)
     }
 }
 
@@ -224,15 +215,7 @@ pub(super) fn family(level: Level) -> &'static Family {
 
 /// # Safety
 /// As for [`TileFn`].
-unsafe fn micro<
-    const L: usize,
-    const N: usize,
-    const MR: usize,
-    const NV: usize,
-    const EDGE: bool,
->(
-    t: &Tile,
-) {
+unsafe fn micro<const L: usize, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(t: &Tile) {
     Level::ALL[L].run(Micro::<N, MR, NV, EDGE>(t));
 }
 
@@ -262,11 +245,7 @@ static SCALAR: Family = Family {
 #[cfg(target_arch = "aarch64")]
 static NEON: Family = Family {
     lanes: 4,
-    widths: &[
-        width!(1, 4, 4: 1 2 3 4 5 6),
-        width!(1, 4, 2: 1 2 3 4 5 6 7 8),
-        width!(1, 4, 1: 1 2 3 4 5 6 7 8),
-    ],
+    widths: &[width!(1, 4, 4: 1 2 3 4 5 6), width!(1, 4, 2: 1 2 3 4 5 6 7 8), width!(1, 4, 1: 1 2 3 4 5 6 7 8)],
     main: 0,
     kc: 256,
     mc: 120,

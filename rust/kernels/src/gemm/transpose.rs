@@ -33,11 +33,7 @@ impl Kernel for Transpose {
     fn run<S: Lanes>(self, s: S) {
         let t = self;
         let (full_rows, full_cols) = (t.rows - t.rows % S::N, t.cols - t.cols % S::N);
-        let squares = if t.spill {
-            t.rows.div_ceil(S::N) * S::N
-        } else {
-            full_rows
-        };
+        let squares = if t.spill { t.rows.div_ceil(S::N) * S::N } else { full_rows };
         for j in (0..full_cols).step_by(S::N) {
             // From the last square to the first: what one spills, the next overwrites.
             for i in (0..squares).step_by(S::N).rev() {
@@ -123,14 +119,8 @@ mod x86 {
                 _mm512_insertf32x4::<3>(z, _mm_loadu_ps(row(i + 12).add(c)))
             };
             let z = [gather(0), gather(1), gather(2), gather(3)];
-            let (a, b) = (
-                _mm512_unpacklo_ps(z[0], z[1]),
-                _mm512_unpackhi_ps(z[0], z[1]),
-            );
-            let (d, e) = (
-                _mm512_unpacklo_ps(z[2], z[3]),
-                _mm512_unpackhi_ps(z[2], z[3]),
-            );
+            let (a, b) = (_mm512_unpacklo_ps(z[0], z[1]), _mm512_unpackhi_ps(z[0], z[1]));
+            let (d, e) = (_mm512_unpacklo_ps(z[2], z[3]), _mm512_unpackhi_ps(z[2], z[3]));
             let pairs = [(a, d), (b, e)];
             for (i, (x, y)) in pairs.into_iter().enumerate() {
                 let (x, y) = (_mm512_castps_pd(x), _mm512_castps_pd(y));
@@ -158,14 +148,8 @@ mod x86 {
                 _mm256_insertf128_ps::<1>(y, _mm_loadu_ps(row(i + 4).add(c)))
             };
             let y = [gather(0), gather(1), gather(2), gather(3)];
-            let (a, b) = (
-                _mm256_unpacklo_ps(y[0], y[1]),
-                _mm256_unpackhi_ps(y[0], y[1]),
-            );
-            let (d, e) = (
-                _mm256_unpacklo_ps(y[2], y[3]),
-                _mm256_unpackhi_ps(y[2], y[3]),
-            );
+            let (a, b) = (_mm256_unpacklo_ps(y[0], y[1]), _mm256_unpackhi_ps(y[0], y[1]));
+            let (d, e) = (_mm256_unpacklo_ps(y[2], y[3]), _mm256_unpackhi_ps(y[2], y[3]));
             let pairs = [(a, d), (b, e)];
             for (i, (x, y)) in pairs.into_iter().enumerate() {
                 let (x, y) = (_mm256_castps_pd(x), _mm256_castps_pd(y));
@@ -191,21 +175,13 @@ mod arm {
     pub unsafe fn square4(row: impl Fn(usize) -> *const f32, dst: *mut f32, ld: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let (p, q) = (
-                vtrnq_f32(vld1q_f32(row(0)), vld1q_f32(row(1))),
-                vtrnq_f32(vld1q_f32(row(2)), vld1q_f32(row(3))),
-            );
+            let (p, q) =
+                (vtrnq_f32(vld1q_f32(row(0)), vld1q_f32(row(1))), vtrnq_f32(vld1q_f32(row(2)), vld1q_f32(row(3))));
             let (a, b, c, d) = (p.0, p.1, q.0, q.1);
             vst1q_f32(dst, vcombine_f32(vget_low_f32(a), vget_low_f32(c)));
             vst1q_f32(dst.add(ld), vcombine_f32(vget_low_f32(b), vget_low_f32(d)));
-            vst1q_f32(
-                dst.add(2 * ld),
-                vcombine_f32(vget_high_f32(a), vget_high_f32(c)),
-            );
-            vst1q_f32(
-                dst.add(3 * ld),
-                vcombine_f32(vget_high_f32(b), vget_high_f32(d)),
-            );
+            vst1q_f32(dst.add(2 * ld), vcombine_f32(vget_high_f32(a), vget_high_f32(c)));
+            vst1q_f32(dst.add(3 * ld), vcombine_f32(vget_high_f32(b), vget_high_f32(d)));
         }
     }
 }

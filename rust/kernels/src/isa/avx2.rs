@@ -45,7 +45,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, x: __m256, n: usize) {
         // SAFETY: the token shows that the processor has the instruction; the caller vouches for the memory.
-        unsafe { 
+        unsafe {
             let mut lanes = [0.0f32; 8]; // vmaskmovps stores are slow on Zen (42 micro-ops)
             _mm256_storeu_ps(lanes.as_mut_ptr(), x);
             std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);

@@ -40,7 +40,7 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn load_part(self, p: *const f32, n: usize) -> float32x4_t {
         // SAFETY: the token shows that the processor has the instruction; the caller vouches for the memory.
-        unsafe { 
+        unsafe {
             let mut lanes = [0.0f32; 4];
             std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
             vld1q_f32(lanes.as_ptr())
@@ -49,7 +49,7 @@ impl Lanes for Neon {
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, x: float32x4_t, n: usize) {
         // SAFETY: the token shows that the processor has the instruction; the caller vouches for the memory.
-        unsafe { 
+        unsafe {
             let mut lanes = [0.0f32; 4];
             vst1q_f32(lanes.as_mut_ptr(), x);
             std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);

@@ -3,8 +3,8 @@
 //! With e = exp(x − max) a row's loss is log Σe − (x_label − max), its gradient e / Σe less the target. Logarithms are
 //! taken for several rows at a time; the attribute `gradient` says whether the second result is wanted.
 
-use super::softmax::narrow::{self, Row, Tile, WIDEST};
-use super::softmax::{Real, check_float, rows_of, share};
+use super::softmaxes::narrow::{self, Row, Tile, WIDEST};
+use super::softmaxes::{Real, check_float, rows_of, share};
 use crate::dtype::{DType, Elem};
 use crate::lanes::{Kernel, Lanes, load, store};
 use crate::math;

@@ -1,6 +1,6 @@
 //! The metric rows: running means in float64, and accuracies per sample.
 
-use super::softmax::{check_float, rows_of};
+use super::softmaxes::{check_float, rows_of};
 use crate::CHAIN;
 use crate::dtype::{DType, Elem};
 use crate::lanes::{Kernel, Lanes};

@@ -4,21 +4,21 @@ use crate::op::OpDef;
 
 pub mod elementwise;
 pub mod loss;
-pub mod matmul;
 pub mod metric;
 pub mod optimizer;
+pub mod products;
 pub mod random;
 pub mod reduce;
-pub mod shape;
-pub mod softmax;
+pub mod shapes;
+pub mod softmaxes;
 
 /// The families' rows.
 pub static FAMILIES: &[&[OpDef]] = &[
     elementwise::ROWS,
     reduce::ROWS,
-    shape::ROWS,
-    matmul::ROWS,
-    softmax::ROWS,
+    shapes::ROWS,
+    products::ROWS,
+    softmaxes::ROWS,
     loss::ROWS,
     random::ROWS,
     optimizer::ROWS,

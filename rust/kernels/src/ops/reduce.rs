@@ -9,7 +9,7 @@ use crate::{Attrs, CHAIN, DType, Elem, Fault, Kernel, Lanes, Meta, OpDef, Part, 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::shape::walk::Axes;
+use super::shapes::walk::Axes;
 
 mod arg;
 mod scan;

@@ -12,7 +12,7 @@ import numpy as np
 from lumbre.autograd import Tensor, as_tensor, kernel, record
 from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
-from lumbre.ops import shape as sh
+from lumbre.ops import shapes as sh
 from lumbre.ops.axes import normalize_axes
 from lumbre.ops.dtypes import floating
 from lumbre.ops.table import Bad, Case, In, op

@@ -12,7 +12,7 @@ from lumbre.ops.activation import NUMBERS, activation_grad, relu, tanh
 from lumbre.ops.arithmetic import add
 from lumbre.ops.dtypes import COMPUTED, WIDE, cast, promote
 from lumbre.ops.reduce import sum as sum_
-from lumbre.ops.shape import broadcast_to, reshape
+from lumbre.ops.shapes import broadcast_to, reshape
 from lumbre.ops.table import Bad, Case, In, op
 
 FUSED_ACTIVATIONS: dict[str | None, int] = {None: 0} | {a: NUMBERS[a] for a in ("linear", "relu", "tanh")}

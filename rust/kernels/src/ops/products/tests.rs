@@ -191,7 +191,8 @@ fn linear_is_product_then_bias_then_activation() {
 
 #[test]
 fn weight_gradients_are_product_and_column_sums() {
-    for (rows, k, n) in [(1, 1, 1), (32, 70, 33), (50, 10, 200), (CHAIN + 9, 3, 17), (0, 3, 5), (4, 0, 6), (4, 3, 0)] {
+    for (rows, k, n) in [(1, 1, 1), (32, 70, 33), (50, 10, 200), (CHAIN + 9, 3, 17), (0, 3, 5), (4, 0, 6), (4, 3, 0)]
+    {
         let (x, dz) = (uniform(8, rows * k, -1.0, 1.0), uniform(9, rows * n, -1.0, 1.0));
         let ins = [Array::new(&[rows, k], &x), Array::new(&[rows, n], &dz)];
         let outs = call("linear_grad_weights", &ins, &mut [], &[]).unwrap();

@@ -10,7 +10,7 @@ import pytest
 import lumbre
 from lumbre import _core
 
-HASH = "2c838c71954c7b74983a5729f15d38100d0dcb440a3c5316c4de38f05171c3b2"
+HASH = "937c8c16d889a06437aa0f322587905e968a8a0d449e38ce1c7c6171b426a654"
 """SHA-256 of the weights after 50 steps: the same on every processor that lumbre runs on."""
 
 

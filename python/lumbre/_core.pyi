@@ -5,6 +5,32 @@ from typing import Any, final
 
 from typing_extensions import Buffer
 
+__all__ = [
+    "Array",
+    "Cell",
+    "Program",
+    "Recording",
+    "call",
+    "checking",
+    "dry",
+    "from_dlpack",
+    "from_numpy",
+    "isa",
+    "isa_levels",
+    "num_threads",
+    "record_break",
+    "record_input",
+    "record_start",
+    "record_stop",
+    "recording",
+    "rows",
+    "set_checking",
+    "set_dry",
+    "set_isa",
+    "set_num_threads",
+    "source",
+]
+
 @final
 class Array(Buffer):
     """An n-dimensional array. Its values never change; operations make new arrays or views."""

@@ -78,7 +78,9 @@ def same_line(expected: str, got: str) -> bool:
     a, b = (NUMBER.split(" ".join(TIME.sub("(time)", line).split())) for line in (expected, got))
     if a[::2] != b[::2]:
         return False
-    return all(abs(float(x) - float(y)) <= 1.001 * last_digit(x) for x, y in zip(a[1::2], b[1::2], strict=True))
+    return all(
+        abs(float(x) - float(y)) <= 1.001 * last_digit(x) for x, y in zip(a[1::2], b[1::2], strict=True)
+    )
 
 
 def last_digit(number: str) -> float:

@@ -12,6 +12,7 @@ goes up whenever an attribute of a layer, loss, metric, optimizer or model gets 
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,15 @@ from lumbre.autograd import Tensor, as_tensor, wrap
 
 MAX_PROGRAMS = 8
 """Programs kept per step: shapes beyond it push out the least recently used one."""
+
+CHECKING = os.environ.get("LUMBRE_CHECK", "0") not in ("", "0")
+"""Whether the first replays of every program are compared with eager steps, and kernels' results fenced."""
+
+CHECKED_REPLAYS = 3
+"""Replays that are compared: something numeric done outside the kernels shows up at the third step only."""
+
+if CHECKING:
+    _core.set_checking(True)
 
 _changes = 0
 
@@ -63,7 +73,7 @@ def note(reason: str) -> None:
 class Entry:
     """What is known about a step for one signature of its arguments."""
 
-    __slots__ = ("changes", "first", "outputs", "program", "reason")
+    __slots__ = ("changes", "checked", "first", "outputs", "program", "reason", "tries")
 
     def __init__(self) -> None:
         self.reset(-1)
@@ -73,6 +83,8 @@ class Entry:
         self.first: _core.Recording | None = None
         self.program: _core.Program | None = None
         self.outputs: Any = None
+        self.tries = 0  # recordings that did not agree with the one before
+        self.checked = 0  # replays compared with eager steps
         self.reason: str | None = None
 
 
@@ -142,6 +154,9 @@ class Captured:
             entry.program = recording.plan()
             entry.outputs = outputs
             entry.first = None
+        elif entry.tries == 0:
+            # The first step may have made things (a metric, say) that the second found: one more look.
+            entry.tries, entry.first = 1, recording
         else:
             self._stay_eager(entry, reason)
 
@@ -150,6 +165,30 @@ class Captured:
         if not self._told and self.on_eager is not None:
             self._told = True
             self.on_eager(reason)
+
+
+def compare(entry: Entry, replay: Callable[[], Any], eager: Callable[[], Any]) -> Any:
+    """Makes a step twice from the same state, replayed and eager, and asserts that they leave the same bits.
+
+    Returns:
+        What the eager step returned.
+    """
+    assert entry.program is not None
+    entry.checked += 1
+    cells = entry.program.cells()
+    before = [cell.read() for cell in cells]
+    replay()
+    replayed = [cell.read() for cell in cells]
+    for cell, value in zip(cells, before, strict=True):
+        _core.call("assign", [value], [cell])
+    result = eager()
+    for cell, value in zip(cells, replayed, strict=True):
+        if bytes(memoryview(cell.read()).cast("B")) != bytes(memoryview(value).cast("B")):
+            raise AssertionError(
+                f"a replayed step left other bits than an eager one in a variable of shape {cell.shape}: "
+                "something that the step computes does not go through the kernels"
+            )
+    return result
 
 
 def _flatten(value: Any, into: list[_core.Array]) -> Any:

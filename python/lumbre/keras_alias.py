@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 
-class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `lumbre.keras.x.y` as the module `lumbre.x.y`: one module object under two names."""
+class _Alias:
+    """Finds `lumbre.keras.x.y` as the module `lumbre.x.y`: one module object under two names.
+
+    A finder and loader without their base classes: importing those takes longer than the rest of this file.
+    """
 
     prefix = "lumbre.keras"
 
@@ -24,7 +26,7 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             importlib.import_module(_real(name))
         except ModuleNotFoundError:
             return None
-        return importlib.machinery.ModuleSpec(name, self)
+        return importlib.machinery.ModuleSpec(name, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         module = sys.modules[_real(spec.name)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from lumbre import _core, tree
 from lumbre.autograd import Tensor, as_tensor, kernel, wrap
-from lumbre.capture import Captured, Entry, unflatten
+from lumbre.capture import CHECKED_REPLAYS, CHECKING, Captured, Entry, compare, unflatten
 from lumbre.training.data import ArrayData, batch_dtype
 
 SECONDS_PER_CALL = 0.05
@@ -59,10 +59,17 @@ class StepRunner:
         )
         entry = self._entry(signature, data._places)
         if entry.program is None:
-            picked = rows[:batch]
-            result = self._run_eagerly(entry, self._gather(data, sources, picked))
-            return (1, [_numpy(result)]) if self.kind == "predict" else 1
-        return self._replay(entry, data, sources, rows, batch, steps)
+            result = self._run_eagerly(entry, self._gather(data, sources, rows[:batch]))
+        elif CHECKING and entry.checked < CHECKED_REPLAYS:
+            tensors = self._gather(data, sources, rows[:batch])
+            result = compare(
+                entry,
+                lambda: self._replay(entry, data, sources, rows[:batch], batch, 1),
+                lambda: self._call(*tensors),
+            )
+        else:
+            return self._replay(entry, data, sources, rows, batch, steps)
+        return (1, [_numpy(result)]) if self.kind == "predict" else 1
 
     def run_batch(self, batch: tuple[Any, Any, Any]) -> Any:
         """Runs one batch given as (x, y, sample_weight) of arrays or tensors; returns what `run` does."""

@@ -1,6 +1,6 @@
 //! Recording and replay in Python.
 
-use crate::array::PyArray;
+use crate::array::{PyArray, PyCell};
 use crate::enter::{enter, enter_briefly};
 use lumbre_kernels::DType;
 use lumbre_runtime::program::Described;
@@ -116,6 +116,11 @@ impl PyProgram {
     fn describe(&self) -> Vec<(&'static str, Vec<String>, u64, u64, bool, bool)> {
         let row = |d: Described| (d.name, d.shapes, d.flops, d.bytes, d.shared, d.barrier);
         self.0.describe().into_iter().map(row).collect()
+    }
+
+    /// The cells that the step reads or updates.
+    fn cells(&self) -> Vec<PyCell> {
+        self.0.cells().iter().cloned().map(PyCell).collect()
     }
 
     /// Seconds that each call took since timing was switched on, and last those between steps.

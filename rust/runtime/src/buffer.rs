@@ -285,6 +285,10 @@ impl Array {
             let to = Dims::new(shape);
             return Err(Fault::Value(format!("broadcast_to: a tensor of shape {from} cannot be repeated to {to}")));
         }
+        if shape.iter().try_fold(self.meta.dtype.size(), |n, &d| n.checked_mul(d)).is_none() {
+            let to = Dims::new(shape);
+            return Err(Fault::Memory(format!("broadcast_to: a tensor of shape {to} has too many elements")));
+        }
         let stride = |i: usize| if i < lead || from[i - lead] == 1 { 0 } else { self.strides[i - lead] };
         let strides: Vec<isize> = (0..shape.len()).map(stride).collect();
         Ok(self.with(0, shape, &strides))

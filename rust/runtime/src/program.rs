@@ -131,6 +131,11 @@ impl Program {
         self.arena_bytes
     }
 
+    /// The cells that the step reads or updates.
+    pub fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
     /// What each call is, in order.
     pub fn describe(&self) -> Vec<Described> {
         let bytes = |operands: &[Operand]| operands.iter().map(|o| o.meta.bytes() as u64).sum::<u64>();

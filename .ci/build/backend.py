@@ -14,4 +14,4 @@ if shutil.which("cargo") is None:
     )
 os.environ.setdefault("MATURIN_NO_INSTALL_RUST", "1")
 
-from maturin import *  # noqa: E402, F403
+from maturin import *  # noqa: F403

@@ -24,6 +24,7 @@ from lumbre.ops.activation import (
 )
 from lumbre.ops.arithmetic import (
     abs,
+    absolute,
     add,
     clip,
     divide,
@@ -37,6 +38,7 @@ from lumbre.ops.arithmetic import (
     sign,
     square,
     subtract,
+    true_divide,
 )
 from lumbre.ops.contraction import (
     dot,
@@ -208,6 +210,7 @@ from lumbre.ops.trigonometry import (
 
 __all__ = [
     "abs",
+    "absolute",
     "activation_grad",
     "adam_update",
     "add",
@@ -363,6 +366,7 @@ __all__ = [
     "transpose",
     "tril",
     "triu",
+    "true_divide",
     "truncated_normal",
     "uniform",
     "unstack",

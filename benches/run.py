@@ -18,6 +18,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ PEERS = {
     "keras_peer": ["jax", "torch", "tensorflow"],
     "sklearn_peer": ["mlp"],
 }
+SETTLE = 0.5
+"""Seconds before each measurement: threads of the library measured before may spin on after their work."""
+
 BARRIERS = 8
 """Meetings of the workers that a step needs: forward and backward of each layer, and the update."""
 
@@ -65,6 +69,7 @@ class Worker:
 
     def measure(self) -> None:
         assert self.process.stdin is not None
+        time.sleep(SETTLE)
         per_epoch = -(-self.workload.rows // self.workload.batch)
         steps = max(1, round(self.workload.steps / per_epoch)) * per_epoch
         self.process.stdin.write(f"{steps}\n")

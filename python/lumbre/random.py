@@ -59,7 +59,7 @@ class SeedGenerator:
             _key_and_counter(self._initial_seed), dtype="int64", trainable=False, name="seed_generator_state"
         )
 
-    def next(self, ordered: bool = True) -> Tensor:
+    def next(self) -> Tensor:
         """The state to draw with, an int64 tensor of shape (2,); the generator moves on."""
         drawn: Tensor = kernel(
             "copy", self.state.value

@@ -129,7 +129,7 @@ class StepRunner:
         if bad is not None and done == 0:  # with batches done before, it is met again by the next call
             self._refuse(data, bad[0], int(rows[bad[1]]))
         if not predicting:
-            return max(done, 0) if done else self.run(data, rows, batch, 1)
+            return done or self.run(data, rows, batch, 1)
         merged = [wrap(a.reshape((a.shape[0] * a.shape[1], *a.shape[2:]))) for a in outputs]
         return done, [_numpy(unflatten(entry.outputs, merged))]
 

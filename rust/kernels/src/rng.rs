@@ -38,12 +38,11 @@ impl Philox {
     pub fn group(&self, g: u64) -> [[u32; BLOCKS]; 4] {
         let [low, high] = halves(g * BLOCKS as u64);
         // Plain loops: closures over arrays stay calls in builds without link-time optimisation, at ten times the cost.
-        let mut c = [[0u64; BLOCKS]; 4];
-        for b in 0..BLOCKS {
-            c[0][b] = u64::from(low) + b as u64; // the low four bits are free
-            c[1][b] = u64::from(high);
-            c[2][b] = u64::from(self.draw[0]);
-            c[3][b] = u64::from(self.draw[1]);
+        let [x, y] = self.draw;
+        let (low, high, x, y) = (u64::from(low), u64::from(high), u64::from(x), u64::from(y));
+        let mut c = [[low; BLOCKS], [high; BLOCKS], [x; BLOCKS], [y; BLOCKS]];
+        for (b, word) in c[0].iter_mut().enumerate() {
+            *word += b as u64; // the low four bits are free
         }
         rounds(&mut c, self.key);
         let mut words = [[0u32; BLOCKS]; 4];

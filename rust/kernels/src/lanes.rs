@@ -62,13 +62,6 @@ pub trait Lanes: Copy + 'static {
     /// m ? a : b
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
-    /// # Safety
-    /// `p` is valid for reading N integers; no alignment is needed.
-    #[inline(always)]
-    unsafe fn iload(self, p: *const i32) -> Self::I {
-        // SAFETY: the caller's promise; integers are as large as floats, and a load moves bits.
-        self.bits(unsafe { self.load(p.cast()) })
-    }
     /// The same integer in each lane.
     fn isplat(self, x: i32) -> Self::I;
     /// The nearest integer, ties to even. Only for |a| < 2³¹.
@@ -91,8 +84,6 @@ pub trait Lanes: Copy + 'static {
     fn ixor(self, a: Self::I, b: Self::I) -> Self::I;
     /// a << K
     fn ishl<const K: u32>(self, a: Self::I) -> Self::I;
-    /// The lower and the upper halves of a · b, both taken as unsigned
-    fn mul_wide(self, a: Self::I, b: Self::I) -> (Self::I, Self::I);
     /// a >> K, filling with the sign
     fn isar<const K: u32>(self, a: Self::I) -> Self::I;
 

@@ -7,8 +7,6 @@
 //! made sixteen at a time, a *group*: word `w` of block `16 g + b` is `group(g)[w][b]`. Vector code wants that order,
 //! so it is also the order in which elements take their words: see [`Philox::group`].
 
-use crate::lanes::Lanes;
-
 /// Blocks in a group.
 pub const BLOCKS: usize = 16;
 
@@ -52,30 +50,6 @@ impl Philox {
             }
         }
         words
-    }
-}
-
-impl Philox {
-    /// Words of N blocks of group `g`, from block `lane` of it on: `group(g)[w][lane..]` in vectors.
-    #[inline(always)]
-    pub fn vectors<S: Lanes>(&self, s: S, g: u64, lane: usize) -> [S::I; 4] {
-        const NUMBERS: [i32; BLOCKS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-        let [low, high] = halves(g * BLOCKS as u64);
-        // SAFETY: N of 16 numbers from `lane`, a multiple of N, on.
-        let number = unsafe { s.iload(NUMBERS[lane..].as_ptr()) };
-        let mut a = s.iadd(s.isplat(low as i32), number); // the low four bits are free
-        let mut b = s.isplat(high as i32);
-        let (mut x, mut y) = (s.isplat(self.draw[0] as i32), s.isplat(self.draw[1] as i32));
-        let (m, n) = (s.isplat(MULTIPLIERS[0] as i32), s.isplat(MULTIPLIERS[1] as i32));
-        let mut key = self.key;
-        for _ in 0..ROUNDS {
-            let ((p_low, p_high), (q_low, q_high)) = (s.mul_wide(a, m), s.mul_wide(x, n));
-            a = s.ixor(s.ixor(q_high, b), s.isplat(key[0] as i32));
-            x = s.ixor(s.ixor(p_high, y), s.isplat(key[1] as i32));
-            (b, y) = (q_low, p_low);
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-        }
-        [a, b, x, y]
     }
 }
 

@@ -167,18 +167,6 @@ impl Lanes for Avx2 {
         unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(K as i32)) }
     }
     #[inline(always)]
-    fn mul_wide(self, a: __m256i, b: __m256i) -> (__m256i, __m256i) {
-        // SAFETY: the token shows that the processor has the instruction.
-        unsafe {
-            let even = _mm256_mul_epu32(a, b);
-            let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
-            (
-                _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd)),
-                _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd),
-            )
-        }
-    }
-    #[inline(always)]
     fn isar<const K: u32>(self, a: __m256i) -> __m256i {
         // SAFETY: the token shows that the processor has the instruction.
         unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(K as i32)) }

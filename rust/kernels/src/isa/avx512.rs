@@ -163,18 +163,6 @@ impl Lanes for Avx512 {
         unsafe { _mm512_slli_epi32::<K>(a) }
     }
     #[inline(always)]
-    fn mul_wide(self, a: __m512i, b: __m512i) -> (__m512i, __m512i) {
-        // SAFETY: the token shows that the processor has the instruction.
-        unsafe {
-            let even = _mm512_mul_epu32(a, b);
-            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), _mm512_srli_epi64::<32>(b));
-            (
-                _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd)),
-                _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd),
-            )
-        }
-    }
-    #[inline(always)]
     fn isar<const K: u32>(self, a: __m512i) -> __m512i {
         // SAFETY: the token shows that the processor has the instruction.
         unsafe { _mm512_srai_epi32::<K>(a) }

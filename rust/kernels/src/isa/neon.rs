@@ -171,16 +171,6 @@ impl Lanes for Neon {
         unsafe { vshlq_s32(a, vdupq_n_s32(K as i32)) }
     }
     #[inline(always)]
-    fn mul_wide(self, a: int32x4_t, b: int32x4_t) -> (int32x4_t, int32x4_t) {
-        // SAFETY: the token shows that the processor has the instruction.
-        unsafe {
-            let (a, b) = (vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b));
-            let low = vreinterpretq_s32_u64(vmull_u32(vget_low_u32(a), vget_low_u32(b)));
-            let high = vreinterpretq_s32_u64(vmull_high_u32(a, b));
-            (vuzp1q_s32(low, high), vuzp2q_s32(low, high))
-        }
-    }
-    #[inline(always)]
     fn isar<const K: u32>(self, a: int32x4_t) -> int32x4_t {
         // SAFETY: the token shows that the processor has the instruction.
         unsafe { vshlq_s32(a, vdupq_n_s32(-(K as i32))) }

@@ -126,11 +126,6 @@ impl Lanes for Scalar {
         a << K
     }
     #[inline(always)]
-    fn mul_wide(self, a: i32, b: i32) -> (i32, i32) {
-        let product = u64::from(a as u32) * u64::from(b as u32);
-        (product as i32, (product >> 32) as i32)
-    }
-    #[inline(always)]
     fn isar<const K: u32>(self, a: i32) -> i32 {
         a >> K
     }

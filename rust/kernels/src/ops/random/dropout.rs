@@ -72,39 +72,29 @@ struct Dropout<'a, T> {
     scale: T,
 }
 
-impl Dropout<'_, f32> {
-    /// Elements `at..at + n`, kept or not by the lower halves of the bits.
-    #[inline(always)]
-    fn keep<S: Lanes>(&mut self, s: S, bits: S::I, at: usize, n: usize) {
-        let drawn = s.to_float(s.iand(bits, s.isplat(0xffff)));
-        // SAFETY: the caller sees to it that at + n is at most the length of x and y.
-        unsafe {
-            let kept = s.mul(load(s, self.x.as_ptr().add(at), n), s.splat(self.scale));
-            let y = s.select(s.le(s.splat(self.threshold as f32), drawn), kept, s.splat(0.0));
-            store(s, self.y.as_mut_ptr().add(at), y, n);
-        }
-    }
-}
-
 impl Kernel for Dropout<'_, f32> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Lanes>(mut self, s: S) {
+    fn run<S: Lanes>(self, s: S) {
         assert_eq!(self.x.len(), self.y.len());
+        let (threshold, scale, zero) = (s.splat(self.threshold as f32), s.splat(self.scale), s.splat(0.0));
+        let (x, y) = (self.x.as_ptr(), self.y.as_mut_ptr());
         for (g, start) in (0..self.y.len()).step_by(PER).enumerate() {
-            for lane in (0..BLOCKS).step_by(S::N) {
-                let words = self.draw.vectors(s, (self.first + g) as u64, lane);
-                for (w, bits) in words.into_iter().enumerate() {
-                    let at = start + 2 * w * BLOCKS + lane;
-                    if at + BLOCKS + S::N <= self.y.len() {
-                        self.keep(s, bits, at, S::N);
-                        self.keep(s, s.isar::<16>(bits), at + BLOCKS, S::N);
-                        continue;
+            let words = self.draw.group((self.first + g) as u64);
+            for row in 0..PER / BLOCKS {
+                for lane in (0..BLOCKS).step_by(S::N) {
+                    let at = start + row * BLOCKS + lane;
+                    if at >= self.y.len() {
+                        return;
                     }
-                    for (bits, at) in [(bits, at), (s.isar::<16>(bits), at + BLOCKS)] {
-                        if at < self.y.len() {
-                            self.keep(s, bits, at, S::N.min(self.y.len() - at));
-                        }
+                    let n = S::N.min(self.y.len() - at);
+                    // SAFETY: N of 16 words from `lane` on; elements at..at + n of x and y, which are as long.
+                    unsafe {
+                        let bits = s.bits(s.load(words[row / 2].as_ptr().add(lane).cast()));
+                        let bits = if row % 2 == 0 { bits } else { s.isar::<16>(bits) };
+                        let drawn = s.to_float(s.iand(bits, s.isplat(0xffff)));
+                        let kept = s.mul(load(s, x.add(at), n), scale);
+                        store(s, y.add(at), s.select(s.le(threshold, drawn), kept, zero), n);
                     }
                 }
             }

@@ -164,6 +164,13 @@ def test_odd_arrays_are_read_right() -> None:
             Tensor(bad)
 
 
+def test_a_scalar_is_formatted_as_a_number() -> None:
+    t = Tensor(2.5)
+    assert (f"{t:.2f}", f"{lumbre.Variable(0.125):.1e}", round(Tensor(0.126), 2)) == ("2.50", "1.2e-01", 0.13)
+    assert Tensor([[1, 2]]).tolist() == [[1, 2]]
+    assert f"{t}" == repr(t)
+
+
 def test_symbolic_tensors_have_shapes_but_no_values() -> None:
     with autograd.dry():
         t = autograd.dry_tensor((960, 4))

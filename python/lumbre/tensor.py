@@ -165,6 +165,11 @@ def _length(self: Any) -> int:
     return int(self.shape[0])
 
 
+def _format(self: Any, spec: str) -> str:
+    """As a number, where there is one and a format for it."""
+    return format(as_tensor(self).item() if spec and not self.shape else str(self), spec)
+
+
 def _repr(self: Tensor) -> str:
     if self._a.is_dry:
         return f"<Tensor shape={self.shape} dtype={self.dtype} (symbolic)>"
@@ -194,7 +199,10 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__float__": lambda self: float(as_tensor(self).item()),
     "__int__": lambda self: int(as_tensor(self).item()),
     "__index__": lambda self: int(as_tensor(self).item()),
+    "__round__": lambda self, digits=None: round(as_tensor(self).item(), digits),
+    "__format__": _format,
     "astype": _method(ops.cast),
+    "tolist": lambda self: as_tensor(self).numpy().tolist(),
     **{name: _method(getattr(ops, name)) for name in ("sum", "mean", "max", "min", "prod", "all", "any")},
     **{name: _method(getattr(ops, name)) for name in ("argmax", "argmin", "std", "var", "transpose")},
     "reshape": lambda self, *shape: ops.reshape(

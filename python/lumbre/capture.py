@@ -65,11 +65,6 @@ def touch() -> None:
     _changes += 1
 
 
-def note(reason: str) -> None:
-    """Says that the step being recorded cannot be replayed, if one is."""
-    _core.record_break(reason)
-
-
 class Entry:
     """What is known about a step for one signature of its arguments."""
 

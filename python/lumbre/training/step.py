@@ -54,10 +54,8 @@ class StepRunner:
         batch = min(batch_size, len(rows))
         steps = min(max_steps, len(rows) // batch)
         sources = self._open(data)
-        signature = self._signature(
-            data._places, [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
-        )
-        entry = self._entry(signature, data._places)
+        arguments = [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
+        entry = self._entry(data._places, arguments)
         if entry.program is None:
             result = self._run_eagerly(entry, self._gather(data, sources, rows[:batch]))
         elif CHECKING and entry.checked < CHECKED_REPLAYS:
@@ -75,8 +73,7 @@ class StepRunner:
         """Runs one batch given as (x, y, sample_weight) of arrays or tensors; returns what `run` does."""
         places = tree.map_structure(lambda leaf: leaf is not None, batch)
         tensors = [_batch_tensor(leaf) for leaf in tree.flatten(batch) if leaf is not None]
-        signature = self._signature(places, [(t.shape, t.dtype) for t in tensors])
-        entry = self._entry(signature, places)
+        entry = self._entry(places, [(t.shape, t.dtype) for t in tensors])
         if entry.program is None:
             result = self._run_eagerly(entry, tensors)
         else:
@@ -156,12 +153,10 @@ class StepRunner:
             self._sources = data, [_source(a) for a in data.arrays]
         return self._sources[1]
 
-    def _signature(self, places: Any, arguments: list[Any]) -> Any:
-        return repr(places), tuple(arguments)
-
-    def _entry(self, signature: Any, places: Any) -> Entry:
+    def _entry(self, places: Any, arguments: list[Any]) -> Entry:
+        """What is known of the step for arguments of these shapes and dtypes, in these places."""
         self._structure = places
-        return self._captured.entry(signature)
+        return self._captured.entry((repr(places), tuple(arguments)))
 
     def _say_eager(self, reason: str) -> None:
         warnings.warn(

@@ -40,12 +40,6 @@ pub fn recording() -> bool {
     on
 }
 
-/// Says that the step being recorded cannot be replayed, and why. Without a recording, does nothing.
-#[pyfunction]
-pub fn record_break(reason: String) {
-    door::with_recording(|r| r.break_off(reason));
-}
-
 /// Ends recording. `outputs` are what the step returns.
 #[pyfunction]
 pub fn record_stop(outputs: Vec<PyRef<'_, PyArray>>) -> PyResult<PyRecording> {

@@ -1,6 +1,6 @@
-//! Speed of the matrix products: GFLOP/s, and the share of the measured rate of FMAs, for one and two threads.
+//! Speed of the matrix products: GFLOP/s and the share of the measured rate of FMAs, on one thread and on two.
 //!
-//! `cargo run --release --example gemm_bench [level] [filter]`
+//! `cargo run --release -p lumbre-kernels --example gemm_bench [level] [part of a shape's name]`
 
 use lumbre_kernels::gemm::{Form, Operands, product, scratch};
 use lumbre_kernels::isa::flush_denormals;
@@ -9,32 +9,66 @@ use lumbre_kernels::{Barrier, Kernel, Lanes, Level, Parking, Part, Scratch};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Twelve independent chains of FMAs.
+/// m, k, n: a large square, then what small and middle-sized dense networks need, forward and backward.
+const SHAPES: [(usize, usize, usize); 14] = [
+    (2048, 2048, 2048),
+    (32, 784, 128),
+    (128, 784, 256),
+    (768, 128, 512),
+    (64, 64, 64),
+    (128, 784, 512),
+    (128, 512, 512),
+    (784, 128, 512),
+    (512, 128, 512),
+    (784, 32, 128),
+    (32, 128, 64),
+    (32, 64, 10),
+    (1024, 256, 4096),
+    (256, 4096, 4096),
+];
+
+/// A and B as they are, A transposed, B transposed.
+const FORMS: [(&str, (bool, bool)); 3] = [("NN", (false, false)), ("TN", (true, false)), ("NT", (false, true))];
+
+/// Twelve independent chains of FMAs, as many times as it says.
 struct Peak(u64);
 
+const CHAINS: usize = 12;
+
 impl Kernel for Peak {
-    type Out = f32;
+    type Out = ();
+
     #[inline(always)]
-    fn run<S: Lanes>(self, s: S) -> f32 {
-        let mut acc = std::array::from_fn::<_, 12, _>(|i| s.splat(black_box(i as f32)));
+    fn run<S: Lanes>(self, s: S) {
+        let mut chains: [S::F; CHAINS] = std::array::from_fn(|i| s.splat(black_box(i as f32)));
         let (x, y) = (s.splat(black_box(0.999)), s.splat(black_box(0.001)));
         for _ in 0..self.0 {
-            for a in &mut acc {
-                *a = s.fma(*a, x, y);
+            for c in &mut chains {
+                *c = s.fma(*c, x, y);
             }
         }
-        let mut sums = [0.0f32; 16];
-        for a in acc {
+        for c in chains {
+            let mut lanes = [0.0f32; 16];
             // SAFETY: at most 16 lanes.
-            unsafe { s.store(sums.as_mut_ptr(), a) };
-            black_box(sums);
+            unsafe { s.store(lanes.as_mut_ptr(), c) };
+            black_box(lanes);
         }
-        black_box(sums)[0]
     }
 }
 
-/// Runs `body(worker)` on each thread `reps` times, all together, and returns seconds a call, the best of five.
-fn time(threads: usize, reps: usize, body: impl Fn(&Part<'_>) + Sync, level: Level) -> f64 {
+struct Lane;
+
+impl Kernel for Lane {
+    type Out = usize;
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, _: S) -> usize {
+        S::N
+    }
+}
+
+/// Seconds that `body` takes on so many threads at once: the best of 15 runs of `reps` calls with a barrier after each.
+fn time(level: Level, threads: usize, reps: usize, body: impl Fn(&Part<'_>) + Sync) -> f64 {
     let parking = Parking { wait: |_, _| {}, wake_all: |_| {}, spin: |_| true };
     let barrier = Barrier::new(threads, parking);
     let run = |index: usize| {
@@ -53,104 +87,77 @@ fn time(threads: usize, reps: usize, body: impl Fn(&Part<'_>) + Sync, level: Lev
         best
     };
     std::thread::scope(|s| {
-        let others: Vec<_> = (1..threads)
-            .map(|i| {
-                s.spawn({
-                    let run = &run;
-                    move || run(i)
-                })
-            })
-            .collect();
-        let own = run(0);
-        others.into_iter().for_each(|t| drop(t.join()));
-        own
+        for index in 1..threads {
+            let run = &run;
+            s.spawn(move || run(index));
+        }
+        run(0)
     })
 }
 
-fn peak(level: Level, lanes: f64, threads: usize) -> f64 {
+/// GFLOP/s of nothing but FMAs.
+fn peak(level: Level, threads: usize) -> f64 {
     let n = 200_000;
-    let seconds = time(
-        threads,
-        1,
-        |_| {
-            black_box(level.run(Peak(n)));
-        },
-        level,
-    );
-    n as f64 * 12.0 * lanes * 2.0 * threads as f64 / seconds / 1e9
+    let seconds = time(level, threads, 1, |_| level.run(Peak(n)));
+    (n as usize * CHAINS * 2 * level.run(Lane) * threads) as f64 / seconds / 1e9
 }
 
-fn aligned(n: usize) -> Vec<f32> {
-    // Values do not matter; memory that has been written does.
-    (0..n).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect()
+/// Floats that begin on a cache line.
+struct Floats(Vec<f32>);
+
+impl Floats {
+    fn new(n: usize) -> Floats {
+        Floats((0..n + 16).map(|i| (i * 7919 % 1013) as f32 / 1013.0 - 0.5).collect())
+    }
+
+    fn ptr(&mut self) -> *mut f32 {
+        let p = self.0.as_mut_ptr();
+        p.wrapping_add(p.align_offset(64))
+    }
+}
+
+/// GFLOP/s of an m×k by k×n product.
+fn speed(level: Level, threads: usize, (m, k, n): (usize, usize, usize), transposed: (bool, bool)) -> f64 {
+    let (mut a, mut b, mut c) = (Floats::new(m * k), Floats::new(k * n), Floats::new(m * n));
+    let form = Form::new((m, n, k), 1, transposed);
+    let bytes = scratch(&form, threads);
+    let mut memory = Floats::new(bytes / size_of::<f32>());
+    // SAFETY: aligned to a cache line and as large as it says.
+    let scratch = unsafe { Scratch::new(memory.ptr().cast(), bytes) };
+    let (a, b, c) = (a.ptr() as usize, b.ptr() as usize, c.ptr() as usize); // addresses, which threads may share
+    let flop = 2.0 * (m * n * k) as f64;
+    let reps = (4e8 / flop).clamp(1.0, 20_000.0) as usize;
+    let seconds = time(level, threads, reps, |part| {
+        let operands = Operands {
+            a: a as *const f32,
+            b: b as *const f32,
+            c: c as *mut f32,
+            offsets: &|_| (0, 0),
+            bias: std::ptr::null(),
+            activation: Activation::Linear,
+        };
+        // SAFETY: the operands have the form's sizes.
+        unsafe { product(part, &form, &operands, scratch) };
+    });
+    flop / seconds / 1e9
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let level = args.first().and_then(|a| Level::from_name(a)).unwrap_or_else(Level::best);
-    let filter = args.get(1).cloned().unwrap_or_default();
-    let lanes = match level {
-        Level::Avx512 => 16.0,
-        Level::Avx2 => 8.0,
-        Level::Neon => 4.0,
-        Level::Scalar => 1.0,
-    };
-    let shapes = [
-        (2048, 2048, 2048),
-        (32, 784, 128),
-        (128, 784, 256),
-        (768, 128, 512),
-        (64, 64, 64),
-        (128, 784, 512),
-        (128, 512, 512),
-        (784, 128, 512),
-        (512, 128, 512),
-        (784, 32, 128),
-        (32, 128, 64),
-        (32, 64, 10),
-        (1024, 256, 4096),
-        (256, 4096, 4096),
-    ];
+    let named = args.first().and_then(|name| Level::from_name(name));
+    let level = named.filter(|l| l.available()).unwrap_or_else(Level::best);
+    let wanted = args.get(usize::from(named.is_some())).cloned().unwrap_or_default();
     for threads in [1, 2] {
-        let top = peak(level, lanes, threads);
-        println!("{} {threads} thread(s), peak {top:.0} GFLOP/s", level.name());
-        println!("{:>16}  {:>14} {:>14} {:>14}", "m x k x n", "NN", "TN", "NT");
-        for (m, k, n) in shapes {
-            let name = format!("{m}x{k}x{n}");
-            if !name.contains(&filter) {
-                continue;
+        let top = peak(level, threads);
+        println!("{}, {threads} thread(s), FMA peak {top:.0} GFLOP/s", level.name());
+        println!("{:>16}{}", "m x k x n", FORMS.map(|(name, _)| format!("{name:>16}")).concat());
+        for shape in SHAPES {
+            let name = format!("{}x{}x{}", shape.0, shape.1, shape.2);
+            if name.contains(&wanted) {
+                let speeds = FORMS.map(|(_, transposed)| speed(level, threads, shape, transposed));
+                let columns = speeds.map(|s| format!("{s:>8.0} ({:>3.0} %)", 100.0 * s / top));
+                println!("{name:>16}{}", columns.concat());
             }
-            let (a, b) = (aligned(m * k + 32), aligned(k * n + 32));
-            let mut c = aligned(m * n + 32);
-            let al = |p: *const f32| p.wrapping_add(p.align_offset(64));
-            let cp = al(c.as_mut_ptr()) as usize;
-            let (ap, bp) = (al(a.as_ptr()) as usize, al(b.as_ptr()) as usize);
-            let mut line = format!("{name:>16} ");
-            for transposed in [(false, false), (true, false), (false, true)] {
-                let form = Form::new((m, n, k), 1, transposed);
-                let bytes = scratch(&form, threads);
-                let mut memory = vec![0f32; bytes / 4 + 32];
-                // SAFETY: aligned, large enough.
-                let s = unsafe { Scratch::new(al(memory.as_mut_ptr()) as *mut u8, bytes) };
-                let flop = 2.0 * (m * n * k) as f64;
-                let reps = ((4e8 / flop) as usize).clamp(1, 20000);
-                let body = |part: &Part<'_>| {
-                    let ops = Operands {
-                        a: ap as *const f32,
-                        b: bp as *const f32,
-                        c: cp as *mut f32,
-                        offsets: &|_| (0, 0),
-                        bias: std::ptr::null(),
-                        activation: Activation::Linear,
-                    };
-                    // SAFETY: operands as the form says.
-                    unsafe { product(part, &form, &ops, s) };
-                };
-                let g = flop / time(threads, reps, body, level) / 1e9;
-                line += &format!("  {g:6.0} ({:3.0} %)", 100.0 * g / top);
-            }
-            println!("{line}");
-            black_box(&mut c);
         }
     }
 }

@@ -51,8 +51,8 @@ const WORK_PER_TASK: usize = 50_000;
 pub(super) enum Source {
     /// Where it lies.
     Direct,
-    /// In a copy, panel by panel.
-    Packed,
+    /// In a copy, panel by panel, that the first tile of each leaves.
+    Copied,
     /// In a transposed copy, panel by panel.
     Transposed,
 }
@@ -71,10 +71,13 @@ pub(super) struct Plan {
     pub kc: usize,
     pub mc: usize,
     pub nc: usize,
+    /// Whether A is copied, panel by panel as high as the tiles.
     pub pack_a: bool,
     pub b: Source,
     /// Whether Cᵀ = Bᵀ·Aᵀ is computed, and transposed in the end.
     pub swapped: bool,
+    /// Whether C is so large that a tile fetches the next one's place ahead.
+    pub fetch_c: bool,
     /// Floats of scratch memory of one worker: for the copy of A, the copy of B and sums that are not final.
     pub scratch: (usize, usize, usize),
 }
@@ -97,34 +100,39 @@ impl Plan {
         let cols = (form.n.div_ceil(grain).div_ceil(grid.1) * grain).min(form.n);
         let (m, n) = if swapped { (cols, rows) } else { (rows, cols) };
         let width = family.choose(m, n);
-        let b = if swapped || form.b.1 != 1 {
-            Source::Transposed
-        } else if pack_b(form, m) {
-            Source::Packed
-        } else {
-            Source::Direct
+        let panel = family.widths[width].vectors * family.lanes;
+        let height = family.widths[width].tiles.len();
+        let chain = form.k.min(CHAIN);
+        let (b, kc) = match () {
+            () if swapped || form.b.1 != 1 => (Source::Transposed, family.kc),
+            () if chain * n <= family.b_floats => (Source::Direct, family.kc),
+            () if m > 6 * height => (Source::Copied, family.kc),
+            () => (Source::Direct, family.kc_far),
         };
-        let pack_a = pack_a(if swapped { (form.b.1, form.b.0) } else { form.a }, form.k, n, family);
-        let kc = even(form.k.min(CHAIN), family.kc).next_multiple_of(family.lanes.min(form.k.max(1)));
-        let (mut mc, mut nc) = (even(m, family.mc), n.min(family.nc));
-        if form.k > CHAIN {
-            mc = even(m, 2 * family.mc);
-        }
-        if !pack_a && b == Source::Direct && form.k <= CHAIN {
-            mc = m.max(1);
-        }
-        nc = nc.next_multiple_of(family.lanes);
+        // An A whose rows are terms shares lines between tiles; where many panels read it, a copy pays.
+        let pack_a = !swapped && form.a.1 != 1 && n >= 6 * panel && form.k >= 64;
+        let kc = even(chain, kc).next_multiple_of(family.lanes.min(form.k.max(1)));
+        let fitting = (family.a_floats / kc).clamp(height, 12 * height);
+        let mc = match () {
+            () if m <= fitting => m.max(1),
+            () if b == Source::Direct => even(m, fitting),
+            () if form.k > CHAIN => even(m, fitting.min(16 * height)),
+            () => even(m, 4 * height),
+        };
+        let nc = even(n, family.nc).next_multiple_of(panel);
         let unfinished = match () {
-            () if swapped => m * n.next_multiple_of(family.lanes),
+            () if swapped => m * n,
             () if form.k > CHAIN => mc * nc,
             () => 0,
         };
-        let scratch = (
-            if pack_a { mc * kc + SLACK } else { 0 },
-            if b == Source::Direct { 0 } else { kc * nc + SLACK },
-            unfinished,
-        );
-        Plan { family, width, grid, grain, kc, mc, nc, pack_a, b, swapped, scratch }
+        let copy_of_b = match () {
+            () if b == Source::Direct => 0,
+            () if mc >= m => kc * panel,
+            () => kc * nc,
+        };
+        let scratch = (if pack_a { mc * kc } else { 0 }, copy_of_b, unfinished);
+        let fetch_c = m * n >= FAR;
+        Plan { family, width, grid, grain, kc, mc, nc, pack_a, b, swapped, fetch_c, scratch }
     }
 
     pub fn width(&self) -> &'static Width {
@@ -151,11 +159,40 @@ impl Plan {
     }
 }
 
-/// Floats that copies may write past their end.
-const SLACK: usize = 16;
+/// How rows are divided among tiles: evenly, since a low tile is slow.
+#[derive(Clone, Copy)]
+pub(super) struct Heights {
+    count: usize,
+    /// Height of the last tiles, and how many tiles before them have a row more.
+    low: usize,
+    high: usize,
+}
+
+impl Heights {
+    pub fn new(rows: usize, tallest: usize) -> Heights {
+        let count = rows.div_ceil(tallest);
+        Heights { count, low: rows / count, high: rows % count }
+    }
+
+    /// The first row and the height of each tile.
+    pub fn tiles(self) -> impl Iterator<Item = (usize, usize)> {
+        let mut first = 0;
+        (0..self.count).map(move |index| {
+            let height = self.low + usize::from(index < self.high);
+            first += height;
+            (first - height, height)
+        })
+    }
+}
+
+/// Floats of a C that is not in the second-level cache.
+const FAR: usize = 1 << 18;
 
 /// Part `i` of `parts` of `0..n`, cut at multiples of the grain.
 fn cut(n: usize, parts: usize, i: usize, grain: usize) -> Range<usize> {
+    if parts == 1 {
+        return 0..n;
+    }
     let blocks = n.div_ceil(grain);
     let at = |i: usize| (blocks * i / parts * grain).min(n);
     at(i)..at(i + 1)
@@ -163,7 +200,7 @@ fn cut(n: usize, parts: usize, i: usize, grain: usize) -> Range<usize> {
 
 /// The size of blocks of at most about `most` into which `n` is cut evenly.
 pub(super) fn even(n: usize, most: usize) -> usize {
-    n.div_ceil(n.div_ceil(most).max(1)).max(1)
+    if n <= most { n.max(1) } else { n.div_ceil(n.div_ceil(most)) }
 }
 
 /// Transposing A and C is less than transposing B.
@@ -175,17 +212,11 @@ fn swap(form: &Form) -> bool {
         && form.m * (form.k + form.n) * 2 < form.n * form.k
 }
 
-fn pack_b(form: &Form, rows: usize) -> bool {
-    rows >= 256 && form.n >= 256
-}
-
-fn pack_a(a: (usize, usize), k: usize, cols: usize, family: &Family) -> bool {
-    let panels = cols / (2 * family.lanes);
-    if a.1 == 1 { panels >= 8 && k >= 512 } else { panels >= 4 && (a.1 * 4).is_multiple_of(1024) && k >= 64 }
-}
-
 /// Workers along rows and columns: the largest share as small as can be, then as square as can be.
 fn grid(form: &Form, workers: usize, grain: usize) -> (usize, usize) {
+    if workers == 1 {
+        return (1, 1);
+    }
     let cost = |&(wm, wn): &(usize, usize)| {
         let rows = (form.batch * form.m).div_ceil(wm);
         let cols = (form.n.div_ceil(grain).div_ceil(wn) * grain).min(form.n);

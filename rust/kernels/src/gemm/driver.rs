@@ -1,9 +1,9 @@
 //! The loops around the micro-kernel.
 
-use super::blocking::{Form, Plan, Share, Source, even};
+use super::blocking::{Form, Heights, Plan, Share, Source, even};
 use super::epilogue::finish;
-use super::pack::{Block, pack};
-use super::tile::{Place, Tile};
+use super::pack::{Block, pack_a, pack_b};
+use super::tile::{COPY, EDGE, Place, Tile, WHOLE};
 use super::transpose::Transpose;
 use crate::CHAIN;
 use crate::isa::Level;
@@ -193,7 +193,7 @@ impl Region<'_> {
             other.blocked(memory);
             let (src, dst) = (sums.ptr.cast_const(), self.c.ptr);
             let (rows, cols) = (self.cols, self.rows);
-            let t = Transpose { src, src_ld: self.rows, rows, cols, dst, dst_ld: self.c.ld, spill: false };
+            let t = Transpose { src, src_ld: self.rows, rows, cols, dst, dst_ld: self.c.ld };
             t.run(self.level);
             finish(self.level, self.c, (self.rows, self.cols), self.bias, self.activation);
         }
@@ -204,40 +204,15 @@ impl Region<'_> {
     /// # Safety
     /// As for `compute`.
     unsafe fn blocked(&self, memory: &mut Memory<'_>) {
-        let mc = even(self.rows, self.plan.mc);
-        let nc = even(self.cols, self.plan.nc).next_multiple_of(self.plan.width().vectors * self.plan.family.lanes);
-        let nc = nc.min(self.plan.nc.max(1));
+        let (mc, nc) = (even(self.rows, self.plan.mc), self.plan.nc);
         for j in (0..self.cols).step_by(nc) {
-            let cols = nc.min(self.cols - j);
             for terms in blocks(self.k, self.plan.kc) {
-                // SAFETY: the caller's promise; the blocks lie inside.
-                unsafe {
-                    let b = self.b.at(terms.first, j);
-                    let packed = self.plan.b != Source::Direct;
-                    if packed {
-                        self.pack_b(b, terms.count, cols, memory.b.as_mut_ptr());
-                    }
-                    for i in (0..self.rows).step_by(mc) {
-                        let part = self.part(i, j, mc.min(self.rows - i), cols);
-                        let b = if packed { None } else { Some(b) };
-                        part.tiles(&terms, b, memory);
-                    }
+                for i in (0..self.rows).step_by(mc) {
+                    let part = self.part(i, j, mc.min(self.rows - i), nc.min(self.cols - j));
+                    // SAFETY: the caller's promise; the block lies inside.
+                    unsafe { part.tiles(&terms, (i == 0, mc >= self.rows), memory) };
                 }
             }
-        }
-    }
-
-    /// Panels as wide as the tiles, one after another.
-    ///
-    /// # Safety
-    /// As for `compute`; `to` has room for them.
-    unsafe fn pack_b(&self, b: Block, terms: usize, cols: usize, to: *mut f32) {
-        let mut j = 0;
-        while j < cols {
-            let width = self.panel(cols - j).1;
-            // SAFETY: the caller's promise.
-            unsafe { pack(self.level, b.at(0, j), terms, width, to.add(j * terms)) };
-            j += width;
         }
     }
 
@@ -247,56 +222,67 @@ impl Region<'_> {
         (width, left.min(self.plan.family.widths[width].vectors * self.plan.family.lanes))
     }
 
-    /// The tiles of a block: B where it lies, or from the panels.
+    /// The tiles of a block, panel by panel of B. It is the first of its rows, or finds copies of the panels; it is the
+    /// only one, or leaves them.
     ///
     /// # Safety
     /// As for `compute`.
-    unsafe fn tiles(&self, terms: &Terms, b: Option<Block>, memory: &mut Memory<'_>) {
-        let tallest = self.plan.width().tiles.len();
-        let count = self.rows.div_ceil(tallest);
-        let top = |tile: usize| self.rows * tile / count;
+    unsafe fn tiles(&self, terms: &Terms, (first, only): (bool, bool), memory: &mut Memory<'_>) {
+        let plan = self.plan;
+        let heights = Heights::new(self.rows, plan.width().tiles.len());
         let mut a = self.a.at(0, terms.first);
-        if self.plan.pack_a {
-            for tile in 0..count {
-                let (i, height) = (top(tile), top(tile + 1) - top(tile));
-                // SAFETY: the caller's promise; a panel is `terms.count` rows of the tile's height.
-                unsafe {
-                    let to = memory.a.as_mut_ptr().add(i * terms.count);
-                    pack(self.level, a.at(i, 0).transposed(), terms.count, height, to);
-                }
-            }
-            // Row i of the copy begins where i·terms elements lie before it.
+        if plan.pack_a {
+            // SAFETY: the caller's promise; `memory.a` has room for a block.
+            unsafe { pack_a(self.level, a, terms.count, heights, memory.a.as_mut_ptr()) };
+            // Row i of the copy begins where i·terms elements lie before it; the step depends on the tile.
             a = Block { ptr: memory.a.as_ptr(), row: terms.count, col: 0 };
         }
         let mut j = 0;
         while j < self.cols {
             let (width, cols) = self.panel(self.cols - j);
+            let functions = plan.family.widths[width].tiles;
             let mut tile = self.template(terms, j, memory.sums);
-            let lanes = self.plan.family.lanes;
-            let vectors = self.plan.family.widths[width].vectors;
-            tile.lanes = cols - (vectors - 1) * lanes;
-            let edge = usize::from(tile.lanes < lanes);
-            match b {
-                Some(b) => (tile.b, tile.b_step) = (b.at(0, j).ptr, b.row as isize),
-                None => (tile.b, tile.b_step) = (memory.b.as_ptr().wrapping_add(j * terms.count), cols as isize),
-            }
-            let (from, to) = (tile.from, tile.to.ptr);
-            for index in 0..count {
-                let (i, height) = (top(index), top(index + 1) - top(index));
-                tile.a = a.at(i, 0).ptr;
-                if self.plan.pack_a {
-                    tile.a_step = height as isize;
+            tile.lanes = cols - (plan.family.widths[width].vectors - 1) * plan.family.lanes;
+            let mut mode = if tile.lanes == plan.family.lanes { WHOLE } else { EDGE };
+            let copy = memory.b.as_mut_ptr().wrapping_add(if only { 0 } else { j * terms.count });
+            let of_copy = (copy.cast_const(), cols as isize, (AHEAD * cols) as isize);
+            match plan.b {
+                Source::Copied if mode == WHOLE && first => {
+                    // While the panel is copied, the next one is fetched, at the same rows.
+                    (mode, tile.copy, tile.ahead) = (COPY, copy, cols as isize);
                 }
-                tile.to.ptr = to.wrapping_add(i * tile.to.ld);
-                if !from.is_null() {
-                    tile.from = from.wrapping_add(i * tile.from_ld);
+                Source::Copied if mode == WHOLE => (tile.b, tile.b_step, tile.ahead) = of_copy,
+                Source::Transposed => {
+                    if first {
+                        // SAFETY: the caller's promise; `memory.b` has room for the panels.
+                        unsafe { pack_b(self.level, self.b.at(terms.first, j), terms.count, cols, copy) };
+                    }
+                    (tile.b, tile.b_step, tile.ahead) = of_copy;
+                }
+                _ => {}
+            }
+            for (i, height) in heights.tiles() {
+                tile.a = a.at(i, 0).ptr;
+                if plan.pack_a {
+                    (tile.a_row, tile.a_step) = (1, height as isize);
+                }
+                let below = tile.to.ptr.wrapping_add(height * tile.to.ld);
+                if plan.fetch_c {
+                    tile.next = below;
                 }
                 // SAFETY: the caller's promise.
                 unsafe {
-                    (self.plan.family.widths[width].tiles[height - 1][edge])(&tile);
+                    functions[height - 1][mode](&tile);
                     if terms.finish() && matches!(self.activation, Activation::Tanh | Activation::Sigmoid) {
                         finish(self.level, tile.to, (height, cols), std::ptr::null(), self.activation);
                     }
+                }
+                tile.to.ptr = below;
+                if !tile.from.is_null() {
+                    tile.from = tile.from.wrapping_add(height * tile.from_ld);
+                }
+                if mode == COPY {
+                    (mode, (tile.b, tile.b_step, tile.ahead)) = (WHOLE, of_copy);
                 }
             }
             j += cols;
@@ -312,13 +298,14 @@ impl Region<'_> {
             false => Place { ptr: sums.as_mut_ptr().wrapping_add(j), ld: self.plan.nc },
         };
         let finish = terms.finish();
+        let b = self.b.at(terms.first, j);
         Tile {
             k: terms.count,
             a: self.a.ptr,
-            a_row: if self.plan.pack_a { 1 } else { self.a.row as isize },
+            a_row: self.a.row as isize,
             a_step: self.a.col as isize,
-            b: self.b.ptr,
-            b_step: 0,
+            b: b.ptr,
+            b_step: b.row as isize,
             from: if terms.begins { std::ptr::null() } else { grows.ptr },
             from_ld: grows.ld,
             to: if terms.ends { c } else { grows },
@@ -326,6 +313,12 @@ impl Region<'_> {
             bias: if finish && !self.bias.is_null() { self.bias.wrapping_add(j) } else { std::ptr::null() },
             relu: finish && self.activation == Activation::Relu,
             lanes: 0,
+            copy: std::ptr::null_mut(),
+            ahead: (AHEAD * b.row) as isize,
+            next: std::ptr::null(),
         }
     }
 }
+
+/// Rows of B that are fetched ahead of the one in use: some 100 cycles.
+const AHEAD: usize = 8;

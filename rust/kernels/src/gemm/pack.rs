@@ -1,5 +1,6 @@
 //! Copies of blocks in the order in which the micro-kernel reads them.
 
+use super::blocking::Heights;
 use super::transpose::Transpose;
 use crate::isa::Level;
 use crate::lanes::{Kernel, Lanes};
@@ -29,23 +30,36 @@ impl Block {
     }
 }
 
-/// dst[i·width + j] = block(i, j) for `rows` rows of `width` elements, for a block whose rows or whose columns lie
-/// element by element.
+/// Panels of A as high as the tiles, one after another; each has the tile's elements of one term after those of another.
+/// The elements of a term lie one after another in memory.
 ///
 /// # Safety
-/// The block is valid for reading, `dst` for writing rows·width floats and one vector more, which nothing else uses.
-pub(super) unsafe fn pack(level: Level, block: Block, rows: usize, width: usize, dst: *mut f32) {
-    if block.col == 1 {
-        level.run(CopyRows { src: block.ptr, src_ld: block.row, rows, width, dst });
-    } else {
-        debug_assert_eq!(block.row, 1);
-        let t =
-            Transpose { src: block.ptr, src_ld: block.col, rows: width, cols: rows, dst, dst_ld: width, spill: true };
-        // SAFETY: the caller's promise.
-        unsafe { t.run(level) };
+/// All rows of `heights` and `terms` columns of `a` are valid for reading, `dst` for writing as many floats; nothing else
+/// uses it.
+pub(super) unsafe fn pack_a(level: Level, a: Block, terms: usize, heights: Heights, dst: *mut f32) {
+    debug_assert_eq!(a.row, 1);
+    // Some terms of all tiles, then the next, so that lines of the cache that tiles share are read once.
+    const SOME: usize = 32;
+    for p in (0..terms).step_by(SOME) {
+        for (i, height) in heights.tiles() {
+            let (src, dst) = (a.at(i, p).ptr, dst.wrapping_add(i * terms + p * height));
+            level.run(CopyRows { src, src_ld: a.col, rows: SOME.min(terms - p), width: height, dst });
+        }
     }
 }
 
+/// A panel of B whose columns lie element by element: `width` elements of one term after those of another.
+///
+/// # Safety
+/// `terms` rows and `width` columns of `b` are valid for reading, `dst` for writing as many floats; nothing else uses it.
+pub(super) unsafe fn pack_b(level: Level, b: Block, terms: usize, width: usize, dst: *mut f32) {
+    debug_assert_eq!(b.row, 1);
+    let t = Transpose { src: b.ptr, src_ld: b.col, rows: width, cols: terms, dst, dst_ld: width };
+    // SAFETY: the caller's promise.
+    unsafe { t.run(level) };
+}
+
+/// dst[i·width + j] = src[i·src_ld + j].
 struct CopyRows {
     src: *const f32,
     src_ld: usize,
@@ -60,16 +74,24 @@ impl Kernel for CopyRows {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let full = self.width - self.width % S::N;
+        let rest = self.width - full;
+        // Partial vectors are written whole, while the rows below, which come later, take what is too much.
+        let whole = if rest > 0 { self.rows.saturating_sub(S::N.div_ceil(self.width)) } else { 0 };
         for i in 0..self.rows {
-            // SAFETY: `pack`'s contract. A partial vector is written whole: the next row overwrites what is too much.
+            let (src, dst) = (self.src.wrapping_add(i * self.src_ld), self.dst.wrapping_add(i * self.width));
+            // SAFETY: the contracts of the functions above.
             unsafe {
-                let (src, dst) = (self.src.add(i * self.src_ld), self.dst.add(i * self.width));
-                for j in (0..full).step_by(S::N) {
-                    s.store(dst.add(j), s.load(src.add(j)));
+                if i < whole {
+                    s.store(dst.add(full), s.load_part(src.add(full), rest));
+                } else if rest > 0 {
+                    s.store_part(dst.add(full), s.load_part(src.add(full), rest), rest);
                 }
-                if full < self.width {
-                    s.store(dst.add(full), s.load_part(src.add(full), self.width - full));
-                }
+            }
+        }
+        for j in (0..full).step_by(S::N) {
+            for i in 0..self.rows {
+                // SAFETY: as above.
+                unsafe { s.store(self.dst.add(i * self.width + j), s.load(self.src.add(i * self.src_ld + j))) };
             }
         }
     }

@@ -37,7 +37,19 @@ pub(super) struct Tile {
     pub relu: bool,
     /// Valid lanes of the last vector; fewer than all only in the functions for edges.
     pub lanes: usize,
+    /// Where the functions that copy put the rows of B, one after another.
+    pub copy: *mut f32,
+    /// Elements from each row of B to one that is fetched into the cache meanwhile.
+    pub ahead: isize,
+    /// Where the next tile's results will go, to be fetched meanwhile; null: nothing.
+    pub next: *const f32,
 }
+
+/// Which function of a height and width: for whole vectors; with a partial last one; for whole vectors, leaving a copy of
+/// the panel of B, which costs the first tile of a panel next to nothing and spares the others the stride.
+pub(super) const WHOLE: usize = 0;
+pub(super) const EDGE: usize = 1;
+pub(super) const COPY: usize = 2;
 
 /// Computes one tile.
 ///
@@ -46,50 +58,55 @@ pub(super) struct Tile {
 /// processor has the level's instructions.
 pub(super) type TileFn = unsafe fn(&Tile);
 
-struct Micro<'a, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(&'a Tile);
+struct Micro<'a, const N: usize, const MR: usize, const NV: usize, const MODE: usize>(&'a Tile);
 
-impl<const N: usize, const MR: usize, const NV: usize, const EDGE: bool> Kernel for Micro<'_, N, MR, NV, EDGE> {
+impl<const N: usize, const MR: usize, const NV: usize, const MODE: usize> Kernel for Micro<'_, N, MR, NV, MODE> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
-        if S::N != N {
-            return; // not a tile of this level: nothing is compiled
+        if S::N != N || (N == 1 && MODE == EDGE) {
+            return; // not a tile of this level: nothing is compiled for it
         }
         let t = self.0;
         // SAFETY: `TileFn`'s contract.
         unsafe {
             let mut acc = [[s.splat(0.0); NV]; MR];
-            if !t.from.is_null() {
-                each::<MR, NV, EDGE>(t.lanes, |i, j, n| acc[i][j] = load(s, t.from.add(i * t.from_ld + j * N), n));
+            if !t.next.is_null() {
+                for i in 0..MR {
+                    fetch::<NV, N>(t.next.wrapping_add(i * t.to.ld));
+                }
             }
-            accumulate::<S, MR, NV, EDGE>(s, t, &mut acc);
+            if !t.from.is_null() {
+                each::<MR, NV, MODE>(t.lanes, |i, j, n| acc[i][j] = load(s, t.from.add(i * t.from_ld + j * N), n));
+            }
+            accumulate::<S, N, MR, NV, MODE>(s, t, &mut acc);
             let at = |i: usize, j: usize| t.to.ptr.add(i * t.to.ld + j * N);
             if t.merge {
-                each::<MR, NV, EDGE>(t.lanes, |i, j, n| acc[i][j] = s.add(load(s, at(i, j), n), acc[i][j]));
+                each::<MR, NV, MODE>(t.lanes, |i, j, n| acc[i][j] = s.add(load(s, at(i, j), n), acc[i][j]));
             }
             if !t.bias.is_null() {
                 let mut bias = [s.splat(0.0); NV];
-                each::<1, NV, EDGE>(t.lanes, |_, j, n| bias[j] = load(s, t.bias.add(j * N), n));
-                each::<MR, NV, EDGE>(t.lanes, |i, j, _| acc[i][j] = s.add(acc[i][j], bias[j]));
+                each::<1, NV, MODE>(t.lanes, |_, j, n| bias[j] = load(s, t.bias.add(j * N), n));
+                each::<MR, NV, MODE>(t.lanes, |i, j, _| acc[i][j] = s.add(acc[i][j], bias[j]));
             }
             if t.relu {
-                each::<MR, NV, EDGE>(t.lanes, |i, j, _| acc[i][j] = s.max(s.splat(0.0), acc[i][j]));
+                each::<MR, NV, MODE>(t.lanes, |i, j, _| acc[i][j] = s.max(s.splat(0.0), acc[i][j]));
             }
-            each::<MR, NV, EDGE>(t.lanes, |i, j, n| store(s, at(i, j), acc[i][j], n));
+            each::<MR, NV, MODE>(t.lanes, |i, j, n| store(s, at(i, j), acc[i][j], n));
         }
     }
 }
 
 /// Calls `f(row, vector, lanes)` for each vector of the tile; lanes is `None` for whole vectors.
 #[inline(always)]
-fn each<const MR: usize, const NV: usize, const EDGE: bool>(
+fn each<const MR: usize, const NV: usize, const MODE: usize>(
     lanes: usize,
     mut f: impl FnMut(usize, usize, Option<usize>),
 ) {
     for i in 0..MR {
         for j in 0..NV {
-            f(i, j, (EDGE && j == NV - 1).then_some(lanes));
+            f(i, j, (MODE == EDGE && j == NV - 1).then_some(lanes));
         }
     }
 }
@@ -115,7 +132,7 @@ unsafe fn store<S: Lanes>(s: S, p: *mut f32, x: S::F, lanes: Option<usize>) {
 /// # Safety
 /// As for [`TileFn`].
 #[inline(always)]
-unsafe fn accumulate<S: Lanes, const MR: usize, const NV: usize, const EDGE: bool>(
+unsafe fn accumulate<S: Lanes, const N: usize, const MR: usize, const NV: usize, const MODE: usize>(
     s: S,
     t: &Tile,
     acc: &mut [[S::F; NV]; MR],
@@ -126,12 +143,17 @@ unsafe fn accumulate<S: Lanes, const MR: usize, const NV: usize, const EDGE: boo
     for (g, head) in heads.iter_mut().enumerate() {
         *head = t.a.wrapping_offset(3 * g as isize * t.a_row);
     }
-    let mut b = t.b;
+    let (mut b, mut copy) = (t.b, t.copy);
     for _ in 0..t.k {
         // SAFETY: the caller's promise.
         unsafe {
             let mut row = [s.splat(0.0); NV];
-            each::<1, NV, EDGE>(t.lanes, |_, j, n| row[j] = load(s, b.add(j * S::N), n));
+            each::<1, NV, MODE>(t.lanes, |_, j, n| row[j] = load(s, b.add(j * S::N), n));
+            fetch::<NV, N>(b.wrapping_offset(t.ahead));
+            if MODE == COPY {
+                each::<1, NV, MODE>(t.lanes, |_, j, n| store(s, copy.add(j * S::N), row[j], n));
+                copy = copy.add(NV * S::N);
+            }
             macro_rules! rows {
                 ($($head:literal: $($i:literal)*;)*) => { $(
                     if 3 * $head < MR {
@@ -151,10 +173,31 @@ unsafe fn accumulate<S: Lanes, const MR: usize, const NV: usize, const EDGE: boo
     }
 }
 
+/// Asks for the NV·N floats from here on to be brought into the cache.
+#[inline(always)]
+fn fetch<const NV: usize, const N: usize>(p: *const f32) {
+    for line in 0..(NV * N * size_of::<f32>()).div_ceil(64) {
+        let p = p.wrapping_add(16 * line);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint; any address is allowed.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(p.cast());
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: a hint; any address is allowed.
+        unsafe {
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) p, options(nostack, preserves_flags, readonly));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let _ = p;
+    }
+}
+
 /// The pointer, with what the compiler knows of its origin forgotten.
 #[inline(always)]
 #[allow(clippy::pointers_in_nomem_asm_block)] // nothing is read or written: there is no instruction
-fn opaque(mut p: *const f32) -> *const f32 {
+pub(super) fn opaque(mut p: *const f32) -> *const f32 {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     // SAFETY: no instruction at all.
     unsafe {
@@ -167,8 +210,8 @@ fn opaque(mut p: *const f32) -> *const f32 {
 pub(super) struct Width {
     /// Vectors across.
     pub vectors: usize,
-    /// The functions for 1, 2, … rows: for whole vectors, and with a partial last one.
-    pub tiles: &'static [[TileFn; 2]],
+    /// The functions for 1, 2, … rows, by mode.
+    pub tiles: &'static [[TileFn; 3]],
 }
 
 /// The tiles of a level, and the largest blocks along k, m and n.
@@ -179,9 +222,14 @@ pub(super) struct Family {
     pub widths: &'static [Width],
     /// The width for large products; those before it are for few rows, where a taller tile would leave registers idle.
     pub main: usize,
+    /// Terms of a block; and where a large B is read where it lies, far from the processor and row by row.
     pub kc: usize,
-    pub mc: usize,
+    pub kc_far: usize,
+    /// Columns of a block.
     pub nc: usize,
+    /// Floats of A and of B that stay in the cache while they are read again and again.
+    pub a_floats: usize,
+    pub b_floats: usize,
 }
 
 impl Family {
@@ -215,8 +263,8 @@ pub(super) fn family(level: Level) -> &'static Family {
 
 /// # Safety
 /// As for [`TileFn`].
-unsafe fn micro<const L: usize, const N: usize, const MR: usize, const NV: usize, const EDGE: bool>(t: &Tile) {
-    Level::ALL[L].run(Micro::<N, MR, NV, EDGE>(t));
+unsafe fn micro<const L: usize, const N: usize, const MR: usize, const NV: usize, const MODE: usize>(t: &Tile) {
+    Level::ALL[L].run(Micro::<N, MR, NV, MODE>(t));
 }
 
 /// The functions of one width: level (its place in `Level::ALL`), lanes, vectors, heights.
@@ -225,8 +273,9 @@ macro_rules! width {
         Width {
             vectors: $vectors,
             tiles: &[$([
-                micro::<$level, $lanes, $rows, $vectors, false>,
-                micro::<$level, $lanes, $rows, $vectors, { $lanes > 1 }>,
+                micro::<$level, $lanes, $rows, $vectors, WHOLE>,
+                micro::<$level, $lanes, $rows, $vectors, EDGE>,
+                micro::<$level, $lanes, $rows, $vectors, COPY>,
             ]),*],
         }
     };
@@ -237,8 +286,10 @@ static SCALAR: Family = Family {
     widths: &[width!(0, 1, 4: 1 2 3 4), width!(0, 1, 1: 1 2 3 4)],
     main: 0,
     kc: 256,
-    mc: 64,
+    kc_far: 256,
     nc: 256,
+    a_floats: 1 << 14,
+    b_floats: 1 << 16,
 };
 
 /// 32 registers of 4 lanes.
@@ -248,8 +299,10 @@ static NEON: Family = Family {
     widths: &[width!(1, 4, 4: 1 2 3 4 5 6), width!(1, 4, 2: 1 2 3 4 5 6 7 8), width!(1, 4, 1: 1 2 3 4 5 6 7 8)],
     main: 0,
     kc: 256,
-    mc: 120,
-    nc: 1024,
+    kc_far: 256,
+    nc: 512,
+    a_floats: 1 << 16,
+    b_floats: 1 << 16,
 };
 
 /// 16 registers of 8 lanes.
@@ -258,14 +311,16 @@ static AVX2: Family = Family {
     lanes: 8,
     widths: &[
         width!(2, 8, 4: 1 2),
-        width!(2, 8, 3: 1 2 3 4),
+        width!(2, 8, 3: 1 2 3),
         width!(2, 8, 2: 1 2 3 4 5 6),
         width!(2, 8, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
     ],
     main: 2,
-    kc: 256,
-    mc: 144,
-    nc: 1024,
+    kc: 384,
+    kc_far: 256,
+    nc: 352,
+    a_floats: 1 << 16,
+    b_floats: 1 << 17,
 };
 
 /// 32 registers of 16 lanes.
@@ -278,7 +333,9 @@ static AVX512: Family = Family {
         width!(3, 16, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
     ],
     main: 1,
-    kc: 256,
-    mc: 144,
-    nc: 1024,
+    kc: 688,
+    kc_far: 256,
+    nc: 352,
+    a_floats: 1 << 17,
+    b_floats: 1 << 18,
 };

@@ -37,7 +37,7 @@ pub use isa::Level;
 pub use lanes::{Kernel, Lanes};
 pub use op::{Attr, Attrs, Fault, Layout, OpDef, Scratch};
 pub use team::{Barrier, Parking, Part};
-pub use view::{Dims, MAX_RANK, Meta, View};
+pub use view::{Dims, MAX_RANK, Meta, Order, View};
 
 /// Length of the blocks into which long sums are cut; see the contract.
 pub const CHAIN: usize = 4096;

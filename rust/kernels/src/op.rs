@@ -156,6 +156,9 @@ pub struct OpDef {
     pub tasks: fn(ins: &[Meta], outs: &[Meta], attrs: &Attrs) -> usize,
     /// Floating-point operations of a call, for profiles and benches (0: counted by its bytes).
     pub flops: fn(ins: &[Meta], outs: &[Meta], attrs: &Attrs) -> u64,
+    /// For each operand, first those that are read, then those that are written: 0 if it must be in row-major order,
+    /// else a number; matrices with the same number may be in panels, all of them or none. Short lists end in zeros.
+    pub orders: fn(ins: &[Meta], outs: &[Meta], attrs: &Attrs) -> Vec<usize>,
     /// Input whose memory the first result may take over, when the input is not needed afterwards and has its size.
     pub in_place: Option<usize>,
     /// Does one worker's share. Called once by each worker.
@@ -173,6 +176,7 @@ impl OpDef {
         scratch: |_, _, _, _| 0,
         tasks: |ins, outs, _| tasks_by_elements(ins, outs, 1 << 14),
         flops: |_, _, _| 0,
+        orders: |_, _, _| Vec::new(),
         in_place: None,
         run: |_, _, _, _, _| {},
     };

@@ -1,6 +1,7 @@
 //! Operands: where a pointer becomes a slice, and nowhere else.
 
 use crate::dtype::{DType, Elem};
+use crate::gemm::Panels;
 use std::fmt;
 use std::ops::{Deref, Range};
 
@@ -91,14 +92,26 @@ impl fmt::Debug for Meta {
     }
 }
 
+/// The order of the elements of a dense operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// The last axis runs fastest.
+    RowMajor,
+    /// A matrix in panels of so many columns ([`crate::gemm::Panels`]). Only rows that ask for it
+    /// ([`crate::OpDef::orders`]) get such operands.
+    Panels(usize),
+}
+
 /// An operand of a running kernel: memory, dtype, shape and strides (in elements).
 #[derive(Clone, Copy)]
 pub struct View {
     ptr: *mut u8,
     /// Dtype and shape.
     pub meta: Meta,
-    /// Stride of each axis, in elements; 0 repeats, negative runs backwards.
+    /// Stride of each axis, in elements; 0 repeats, negative runs backwards. Those of row-major order for panels.
     pub strides: [isize; MAX_RANK],
+    /// The order of the elements.
+    pub order: Order,
 }
 
 // SAFETY: a view is an address with a description; who may touch the memory is settled by the contract of `View::new`.
@@ -114,7 +127,20 @@ impl View {
     /// kernel runs, nothing else writes what it reads (`ins`), and nothing else reads or writes what it writes
     /// (`outs`); no out overlaps another operand.
     pub unsafe fn new(ptr: *mut u8, meta: Meta, strides: [isize; MAX_RANK]) -> View {
-        View { ptr, meta, strides }
+        View { ptr, meta, strides, order: Order::RowMajor }
+    }
+
+    /// The same memory, whose elements are in this order.
+    pub fn ordered(self, order: Order) -> View {
+        View { order, ..self }
+    }
+
+    /// The panels of a matrix that lies in such.
+    pub fn panels(&self) -> Option<Panels> {
+        match (self.order, self.shape()) {
+            (Order::Panels(width), &[rows, cols]) => Some(Panels { rows, cols, width }),
+            _ => None,
+        }
     }
 
     /// The number of elements.
@@ -138,7 +164,7 @@ impl View {
         self.shape()[(if i < 0 { i + rank } else { i }) as usize]
     }
 
-    /// Whether the elements lie one after another in row-major order.
+    /// Whether the elements lie one after another, in whatever order.
     pub fn is_dense(&self) -> bool {
         let dense = self.meta.shape.row_major();
         self.is_empty() || (0..self.shape().len()).all(|i| self.shape()[i] == 1 || self.strides[i] == dense[i])

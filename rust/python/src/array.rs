@@ -206,8 +206,8 @@ impl PyCell {
     }
 
     /// The present value, which later updates leave as it is.
-    fn read(&self) -> PyArray {
-        PyArray(self.0.read())
+    fn read(&self) -> PyResult<PyArray> {
+        enter_briefly(|| self.0.read()).map(PyArray)
     }
 
     /// The number of updates so far.

@@ -1,7 +1,7 @@
 //! Memory: storages that are never mistaken for one another, arrays that look into them, and cells that hold state.
 
 use crate::os;
-use lumbre_kernels::{Dims, Fault, MAX_RANK, Meta, View};
+use lumbre_kernels::{Dims, Fault, MAX_RANK, Meta, Order, View};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,13 +11,6 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// An id that no storage or cell had before.
 pub(crate) fn fresh_id() -> u64 {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
-
-/// The order of the elements in a storage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// The last axis runs fastest.
-    RowMajor,
 }
 
 enum Owner {
@@ -33,8 +26,6 @@ pub struct Storage {
     id: u64,
     ptr: *mut u8,
     bytes: usize,
-    /// The order of its elements.
-    pub order: Order,
     owner: Owner,
 }
 
@@ -48,12 +39,12 @@ impl Storage {
     pub fn allocate(bytes: usize) -> Result<Arc<Storage>, Fault> {
         let ptr = os::allocate(bytes)
             .ok_or_else(|| Fault::Memory(format!("{bytes} bytes of memory for a tensor cannot be had")))?;
-        Ok(Arc::new(Storage { id: fresh_id(), ptr, bytes, order: Order::RowMajor, owner: Owner::Heap }))
+        Ok(Arc::new(Storage { id: fresh_id(), ptr, bytes, owner: Owner::Heap }))
     }
 
     fn dry() -> Arc<Storage> {
         let ptr = std::ptr::null_mut();
-        Arc::new(Storage { id: fresh_id(), ptr, bytes: 0, order: Order::RowMajor, owner: Owner::Dry })
+        Arc::new(Storage { id: fresh_id(), ptr, bytes: 0, owner: Owner::Dry })
     }
 
     /// The id.
@@ -147,7 +138,7 @@ impl Array {
             id: fresh_id(),
             ptr,
             bytes: meta.bytes(),
-            order: Order::RowMajor,
+           
             owner: Owner::Foreign(owner),
         };
         Array { storage: Arc::new(storage), offset: 0, meta, strides, source: None }
@@ -304,8 +295,15 @@ fn check_rank(op: &str, rank: usize) -> Result<(), Fault> {
 
 /// What a cell holds.
 pub struct State {
+    /// The value: see `order`.
     pub(crate) array: Array,
     pub(crate) version: u64,
+    /// The order of the value's elements. A program keeps weights in panels while it runs and leaves them so;
+    /// [`State::arrange`] comes before any other use of the value.
+    order: Order,
+    /// Steps since the value was brought into panels, and how often they were too few to be worth it.
+    steps: usize,
+    strikes: u32,
 }
 
 /// A place that holds a storage, for the state of training: parameters, optimizer slots, metrics, counters.
@@ -320,7 +318,7 @@ pub struct Cell {
 impl Cell {
     /// A cell that holds a dense array (which it takes a copy of, if anything else holds it).
     pub fn new(array: Array) -> Result<Arc<Cell>, Fault> {
-        let mut state = State { array, version: 0 };
+        let mut state = State { array, version: 0, order: Order::RowMajor, steps: 0, strikes: 0 };
         state.array.source = None;
         state.unshare()?;
         Ok(Arc::new(Cell { id: fresh_id(), meta: state.array.meta, state: RwLock::new(state) }))
@@ -342,9 +340,15 @@ impl Cell {
     }
 
     /// The present value. It stays as it is when the cell is updated.
-    pub fn read(self: &Arc<Cell>) -> Array {
-        let state = self.lock_read();
-        Array { source: Some((self.clone(), state.version)), ..state.array.clone() }
+    pub fn read(self: &Arc<Cell>) -> Result<Array, Fault> {
+        loop {
+            let state = self.lock_read();
+            if state.order == Order::RowMajor {
+                return Ok(Array { source: Some((self.clone(), state.version)), ..state.array.clone() });
+            }
+            drop(state);
+            self.lock_write().arrange(Order::RowMajor)?;
+        }
     }
 
     // A panic while a lock is held leaves numbers that may be half updated but no broken structure.
@@ -357,6 +361,12 @@ impl Cell {
     }
 }
 
+/// Changes between panels and row-major order cost about as much as a few steps.
+const FEW_STEPS: usize = 16;
+
+/// So often too few steps, and the value stays in row-major order until there are many at once.
+const STRIKES: u32 = 4;
+
 impl State {
     /// Moves the value to a storage of its own, if anything else holds the present one.
     pub(crate) fn unshare(&mut self) -> Result<(), Fault> {
@@ -367,6 +377,40 @@ impl State {
         assert!(self.array.is_dense(), "cells hold dense arrays");
         self.array = Array::from_bytes(self.array.meta, self.array.bytes())?;
         Ok(())
+    }
+
+    /// Brings the elements of the value into another order. Who holds the old value keeps it as it was.
+    pub(crate) fn arrange(&mut self, order: Order) -> Result<(), Fault> {
+        if self.order == order {
+            return Ok(());
+        }
+        for (wanted, from) in [(Order::RowMajor, self.order), (order, Order::RowMajor)] {
+            if self.order == from && from != wanted {
+                let to = Array::allocate(self.array.meta)?;
+                let (old, new) = (self.array.view().ordered(from), to.view().ordered(wanted));
+                // SAFETY: two storages, of which the new one is known to nobody else.
+                unsafe { lumbre_kernels::gemm::rearrange(&old, &new) };
+                (self.array, self.order) = (to, wanted);
+            }
+        }
+        if order == Order::RowMajor && self.steps < FEW_STEPS {
+            self.strikes += 1;
+        }
+        self.steps = 0;
+        Ok(())
+    }
+
+    /// Whether panels would be asked back before they have paid.
+    pub(crate) fn is_restless(&self) -> bool {
+        self.strikes >= STRIKES
+    }
+
+    /// Notes that a program has made so many steps with the value.
+    pub(crate) fn note_steps(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_add(steps);
+        if steps >= FEW_STEPS {
+            self.strikes = 0;
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::pool;
 use crate::record::Recording;
-use lumbre_kernels::{Attrs, Fault, Layout, MAX_RANK, Meta, OpDef, Part, Scratch, View, row};
+use lumbre_kernels::{Attrs, Fault, Layout, MAX_RANK, Meta, OpDef, Order, Part, Scratch, View, row};
 use std::cell::{Cell as Flag, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLockWriteGuard};
@@ -106,6 +106,7 @@ pub fn call(op: &'static OpDef, ins: &[Array], inouts: &[Arc<Cell>], attrs: Attr
     let fresh: Vec<Fresh> = out_metas.iter().map(|m| Fresh::allocate(*m)).collect::<Result<_, _>>()?;
     let mut states = lock_in_order(inouts);
     for state in &mut states {
+        state.arrange(Order::RowMajor)?;
         state.unshare()?;
     }
     let in_views: Vec<View> = ins.iter().map(Array::view).collect();

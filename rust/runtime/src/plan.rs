@@ -5,7 +5,8 @@ use crate::buffer::Array;
 use crate::door;
 use crate::os::ALIGN;
 use crate::record::{Call, Operand, Slot};
-use lumbre_kernels::{Fault, Meta};
+use lumbre_kernels::{DType, Fault, Meta};
+use std::collections::HashMap;
 
 /// A call with its place in the plan.
 pub struct Planned {
@@ -27,6 +28,8 @@ pub struct Plan {
     pub offsets: Vec<Option<usize>>,
     /// The arena's size.
     pub arena_bytes: usize,
+    /// For each slot that may lie in panels: its group, whose members lie all alike.
+    pub groups: Vec<Option<usize>>,
 }
 
 /// Makes a plan for a team of `workers`. Slots of folded calls become constants.
@@ -40,8 +43,45 @@ pub fn plan(calls: Vec<Call>, slots: &mut Vec<Slot>, outputs: &[Operand], worker
     let (offsets, arena_bytes) = place(&calls, slots, outputs, first_scratch);
     let place = |i: usize| (offsets[first_scratch + i].unwrap_or(0), scratch[i]);
     let places: Vec<_> = (0..calls.len()).map(place).collect();
+    let groups = groups(&calls, slots, outputs);
     let calls = schedule(calls, &offsets, &places, workers);
-    Ok(Plan { calls, offsets, arena_bytes })
+    Ok(Plan { calls, offsets, arena_bytes, groups })
+}
+
+/// Which slots may lie in panels, and which of them must then lie alike: a weight, its gradient and the optimizer's
+/// slots. All that some call wants in row-major order stays so, with all that must be like it.
+fn groups(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> Vec<Option<usize>> {
+    let mut leader: Vec<usize> = (0..slots.len()).collect();
+    let find = |leader: &[usize], mut i: usize| {
+        while leader[i] != i {
+            i = leader[i];
+        }
+        i
+    };
+    let mut shape: Vec<Option<Meta>> = vec![None; slots.len()];
+    let mut plain = vec![false; slots.len()];
+    for call in calls {
+        let numbers = (call.op.orders)(&metas(&call.ins), &metas(&call.outs), &call.attrs);
+        let mut first = HashMap::new();
+        for (i, operand) in call.ins.iter().chain(&call.outs).enumerate() {
+            let number = numbers.get(i).copied().unwrap_or(0);
+            let whole = operand.offset == 0 && operand.strides == operand.meta.shape.row_major();
+            let matrix = operand.meta.dtype == DType::F32 && operand.meta.shape.len() == 2;
+            let meta = *shape[operand.slot].get_or_insert(operand.meta);
+            plain[operand.slot] |= number == 0 || !whole || !matrix || meta != operand.meta;
+            let other = *first.entry(number).or_insert(operand.slot);
+            if number != 0 {
+                let (a, b) = (find(&leader, other), find(&leader, operand.slot));
+                leader[b] = a;
+            }
+        }
+    }
+    outputs.iter().for_each(|o| plain[o.slot] = true);
+    let mut excluded = vec![false; slots.len()];
+    for (i, slot) in slots.iter().enumerate() {
+        excluded[find(&leader, i)] |= plain[i] || shape[i].is_none() || !matches!(slot, Slot::Cell(_) | Slot::Local(_));
+    }
+    (0..slots.len()).map(|i| Some(find(&leader, i)).filter(|&g| !excluded[g])).collect()
 }
 
 /// The metas of operands.

@@ -6,7 +6,7 @@ use crate::pace::Pace;
 use crate::plan::{Plan, Planned, metas, plan};
 use crate::record::{Operand, Recording, Slot};
 use crate::{door, pool};
-use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Part, Scratch, View, row};
+use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Order, Part, Scratch, View, row};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -80,6 +80,8 @@ pub struct Program {
     cells: Vec<Arc<Cell>>,
     written: Vec<bool>, // per cell
     arena_bytes: usize,
+    /// Per slot: the group that lies in panels or not, all alike.
+    groups: Vec<Option<usize>>,
     workers: usize,
     pace: Pace,
     /// Arenas that no replay uses now.
@@ -102,7 +104,7 @@ impl Program {
     pub fn new(recording: Recording) -> Result<Program, Fault> {
         let Recording { calls, mut slots, inputs, outputs, .. } = recording;
         let workers = pool::threads();
-        let Plan { calls, offsets, arena_bytes } = plan(calls, &mut slots, &outputs, workers)?;
+        let Plan { calls, offsets, arena_bytes, groups } = plan(calls, &mut slots, &outputs, workers)?;
         let (mut cells, mut written) = (Vec::new(), Vec::new());
         for (i, slot) in slots.iter().enumerate() {
             if let Slot::Cell(cell) = slot {
@@ -120,6 +122,7 @@ impl Program {
             cells,
             written,
             arena_bytes,
+            groups,
             workers,
             pace: Pace::default(),
             arenas: Mutex::new(Vec::new()),
@@ -167,13 +170,14 @@ impl Program {
         let staged = Staged::new(self, request)?;
         let kept = self.allocate_outputs(request)?;
         let mut states = lock_in_order(&self.cells);
-        let result = self.unshare(&mut states).and_then(|()| {
-            let bound = self.bind(&states, &arena, &staged);
+        let result = self.arrange(&mut states).and_then(|orders| {
+            let bound = self.bind(&states, &orders, &arena, &staged);
             self.run(request, &bound, &staged, &kept)
         });
         if let Ok((steps, _)) = result {
-            for (state, _) in states.iter_mut().zip(&self.written).filter(|(_, w)| **w) {
-                state.version += steps as u64;
+            for (state, written) in states.iter_mut().zip(&self.written) {
+                state.version += if *written { steps as u64 } else { 0 };
+                state.note_steps(steps);
             }
         }
         drop(states);
@@ -216,8 +220,27 @@ impl Program {
         free.map_or_else(|| Storage::allocate(self.arena_bytes), Ok)
     }
 
-    fn unshare(&self, states: &mut [RwLockWriteGuard<'_, State>]) -> Result<(), Fault> {
-        states.iter_mut().zip(&self.written).filter(|(_, w)| **w).try_for_each(|(s, _)| s.unshare())
+    /// Decides the order of each group's elements, and brings the cells into it, each with a storage of its own if the
+    /// step writes it.
+    fn arrange(&self, states: &mut [RwLockWriteGuard<'_, State>]) -> Result<Vec<Order>, Fault> {
+        let width = lumbre_kernels::gemm::panel_width(pool::level());
+        let cell_slots = || (0..self.slots.len()).filter(|&i| matches!(self.slots[i], Slot::Cell(_)));
+        let mut orders = vec![Order::Panels(width); self.slots.len()];
+        for (slot, state) in cell_slots().zip(states.iter()) {
+            // A single panel is row-major order.
+            let narrow = state.array.meta.shape.last().is_none_or(|&cols| cols <= width);
+            if let Some(group) = self.groups[slot].filter(|_| narrow || state.is_restless()) {
+                orders[group] = Order::RowMajor;
+            }
+        }
+        let orders = self.groups.iter().map(|group| group.map_or(Order::RowMajor, |g| orders[g])).collect::<Vec<_>>();
+        for ((slot, state), written) in cell_slots().zip(states).zip(&self.written) {
+            state.arrange(orders[slot])?;
+            if *written {
+                state.unshare()?;
+            }
+        }
+        Ok(orders)
     }
 
     fn allocate_outputs(&self, request: &Request<'_>) -> Result<Vec<Kept>, Fault> {
@@ -230,6 +253,7 @@ impl Program {
     fn bind<'a>(
         &'a self,
         states: &[RwLockWriteGuard<'_, State>],
+        orders: &[Order],
         arena: &Storage,
         staged: &Staged,
     ) -> (Vec<Bound<'a>>, Vec<View>) {
@@ -250,7 +274,9 @@ impl Program {
             .collect();
         // SAFETY: inputs, cells (locked), constants and the arena outlive the replay; the plan keeps locals that live
         // at the same time apart; a recorded call's outs are its own slots.
-        let view = |o: &Operand| unsafe { View::new(bases[o.slot].wrapping_add(o.offset), o.meta, o.strides) };
+        let view = |o: &Operand| unsafe {
+            View::new(bases[o.slot].wrapping_add(o.offset), o.meta, o.strides).ordered(orders[o.slot])
+        };
         let bound = |p: &'a Planned| Bound {
             op: p.call.op,
             attrs: &p.call.attrs,

@@ -63,9 +63,9 @@ impl Network {
     /// One step: linear + relu, dropout, linear, cross-entropy; backward; Adam.
     fn step(&self, x: &Array, y: &Array) -> Array {
         let none = Attr::None;
-        let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i| self.params[i].read());
+        let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i| self.params[i].read().unwrap());
         let h = call("linear", &[x, &w1, &b1], &[], &[Attr::Int(RELU)]).swap_remove(0);
-        let state = self.random.read();
+        let state = self.random.read().unwrap();
         let dropped = call("dropout", &[&h, &state], &[], &[Attr::Float(0.2)]);
         call("rng_advance", &[], &[&self.random], &[Attr::Int((BATCH * SIZES[1]) as i64)]);
         let z = call("linear", &[&dropped[0], &w2, &b2], &[], &[Attr::Int(0)]).swap_remove(0);
@@ -79,7 +79,7 @@ impl Network {
         let dh = call("activation_grad", &[&dh, &h], &[], &[Attr::Int(RELU)]).swap_remove(0);
         let dw1 = call("matmul", &[x, &dh], &[], &[t, f]).swap_remove(0);
         let db1 = call("sum", &[&dh], &[], &[Attr::Ints(vec![0])]).swap_remove(0);
-        let ins = [&self.rate.read(), &self.iterations.read(), &dw1, &db1, &dw2, &db2];
+        let ins = [&self.rate.read().unwrap(), &self.iterations.read().unwrap(), &dw1, &db1, &dw2, &db2];
         let cells: Vec<&Arc<Cell>> = self.params.iter().chain(&self.m).chain(&self.v).collect();
         call("adam", &ins, &cells, &[Attr::Float(0.9), Attr::Float(0.999), Attr::Float(1e-7), Attr::Int(0)]);
         call("increment", &[], &[&self.iterations], &[none]);
@@ -89,7 +89,7 @@ impl Network {
     fn hash(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         for cell in &self.params {
-            for byte in cell.read().bytes() {
+            for byte in cell.read().unwrap().bytes() {
                 hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
             }
         }
@@ -209,7 +209,7 @@ fn a_row_with_nan_stops_before_its_batch() {
         })
         .unwrap();
     assert_eq!((replayed.steps, replayed.bad_row), (2, Some((0, 70))));
-    assert_eq!(sum.read().elements::<f32>(), &[4.0]); // two recorded steps and two replayed ones
+    assert_eq!(sum.read().unwrap().elements::<f32>(), &[4.0]); // two recorded steps and two replayed ones
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Block sizes and who computes what: functions of the shapes, the level and the number of workers.
 
+use super::panels::Panels;
 use super::tile::{Family, Width, family};
 use crate::CHAIN;
 use crate::isa::Level;
@@ -20,6 +21,8 @@ pub struct Form {
     pub a: (usize, usize),
     /// Elements of B from one term to the next, and from one column of C to the next.
     pub b: (usize, usize),
+    /// Whether B lies in panels instead (a transposed one: the matrix that B is the transpose of), and C.
+    pub panels: (bool, bool),
 }
 
 impl Form {
@@ -29,7 +32,7 @@ impl Form {
         let a = if transposed.0 { (1, m) } else { (k, 1) };
         // A single column lies like a single row.
         let b = if transposed.1 && n != 1 && k != 1 { (1, k) } else { (n, 1) };
-        Form { m, n, k, batch, a, b }
+        Form { m, n, k, batch, a, b, panels: (false, false) }
     }
 
     /// Multiply-adds of all products.
@@ -91,21 +94,27 @@ pub(super) struct Share {
 impl Plan {
     pub fn new(level: Level, form: &Form, workers: usize) -> Plan {
         let family = family(level);
-        let swapped = swap(form);
+        let swapped = swap(form) && form.panels == (false, false);
+        // B or C lies in panels of this product's columns: whole panels for each worker, so that they stay with it.
+        let paneled = form.panels.1 || (form.panels.0 && form.b.1 == 1);
         // Where columns are cut: between panels; rows of B anywhere, but for lines of the cache.
         let grain = if swapped { 16 } else { family.lanes * family.widths[family.main].vectors };
-        let grid = grid(form, workers, grain);
+        let owners = Panels { rows: form.m, cols: form.n, width: grain }.grid(workers);
+        let grid = match paneled {
+            true if form.panels.1 || owners.0 == 1 => owners,
+            _ => grid(form, workers, grain),
+        };
         // The largest share: what is decided below holds for every worker.
         let rows = (form.batch * form.m).div_ceil(grid.0).min(form.m);
         let cols = (form.n.div_ceil(grain).div_ceil(grid.1) * grain).min(form.n);
         let (m, n) = if swapped { (cols, rows) } else { (rows, cols) };
-        let width = family.choose(m, n);
+        let width = if paneled { family.narrow(n, family.main) } else { family.choose(m, n) };
         let panel = family.widths[width].vectors * family.lanes;
         let height = family.widths[width].tiles.len();
         let chain = form.k.min(CHAIN);
         let (b, kc) = match () {
             () if swapped || form.b.1 != 1 => (Source::Transposed, family.kc),
-            () if chain * n <= family.b_floats => (Source::Direct, family.kc),
+            () if form.panels.0 || chain * n <= family.b_floats => (Source::Direct, family.kc),
             () if m > 6 * height => (Source::Copied, family.kc),
             () => (Source::Direct, family.kc_far),
         };
@@ -147,8 +156,8 @@ impl Plan {
 
     /// What worker `index` computes; None for one that is left over.
     pub fn share(&self, form: &Form, index: usize) -> Option<Share> {
-        let (row, col) = (index / self.grid.1, index % self.grid.1);
-        if row >= self.grid.0 {
+        let (row, col) = (index % self.grid.0, index / self.grid.0);
+        if col >= self.grid.1 {
             return None;
         }
         let share = Share {
@@ -189,7 +198,7 @@ impl Heights {
 const FAR: usize = 1 << 18;
 
 /// Part `i` of `parts` of `0..n`, cut at multiples of the grain.
-fn cut(n: usize, parts: usize, i: usize, grain: usize) -> Range<usize> {
+pub(super) fn cut(n: usize, parts: usize, i: usize, grain: usize) -> Range<usize> {
     if parts == 1 {
         return 0..n;
     }

@@ -2,7 +2,8 @@
 
 use super::blocking::{Form, Heights, Plan, Share, Source, even};
 use super::epilogue::finish;
-use super::pack::{Block, pack_a, pack_b};
+use super::pack::{Block, Matrix, pack_a, pack_b};
+use super::panels::{Panels, panel_width};
 use super::tile::{COPY, EDGE, Place, Tile, WHOLE};
 use super::transpose::Transpose;
 use crate::CHAIN;
@@ -29,10 +30,13 @@ pub struct Operands<'a> {
     pub activation: Activation,
 }
 
-/// Bytes of scratch memory that `product` needs, whatever the level.
+/// Bytes of scratch memory that `product` needs, whatever the level, with or without the panels of the form.
 pub fn scratch(form: &Form, workers: usize) -> usize {
-    let of = |level, workers| Plan::new(level, form, workers).scratch_per_worker() * workers * size_of::<f32>();
-    Level::ALL.into_iter().map(|level| of(level, workers).max(of(level, 1))).max().unwrap_or(0)
+    let of = |form: &Form, level, workers| Plan::new(level, form, workers).scratch_per_worker() * workers;
+    let plain = Form { panels: (false, false), ..*form };
+    let forms = [Some(&plain), Some(form).filter(|f| f.panels != plain.panels)];
+    let most = |level| forms.into_iter().flatten().map(|f| of(f, level, workers).max(of(f, level, 1))).max();
+    Level::ALL.into_iter().filter_map(most).max().unwrap_or(0) * size_of::<f32>()
 }
 
 /// Rows and columns of C that this worker computes, or None. Rows count through all products.
@@ -52,6 +56,7 @@ pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scr
     let floats = plan.scratch_per_worker();
     // SAFETY: `scratch` has this many bytes for each worker, and each takes its own.
     let memory = unsafe { scratch.slice::<f32>(part.index * floats * size_of::<f32>(), floats) };
+    let width = panel_width(part.level);
     let mut row = rows.start;
     while row < rows.end {
         let (i, first) = (row / form.m, row % form.m);
@@ -65,8 +70,8 @@ pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scr
             rows: count,
             cols: cols.len(),
             a: Block { ptr: operands.a, row: form.a.0, col: form.a.1 }.shift(a_offset).at(first, 0),
-            b: Block { ptr: operands.b, row: form.b.0, col: form.b.1 }.shift(b_offset).at(0, start),
-            c: Place { ptr: operands.c.wrapping_add((i * form.m + first) * form.n + start), ld: form.n },
+            b: factor(form, operands.b.wrapping_add(b_offset), width).at(0, start),
+            c: result(form, operands.c.wrapping_add(i * form.m * form.n), width).at(first, start),
             bias: if operands.bias.is_null() { operands.bias } else { operands.bias.wrapping_add(start) },
             activation: operands.activation,
         };
@@ -74,6 +79,25 @@ pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scr
         unsafe { region.compute(memory) };
         row += count;
     }
+}
+
+/// B of one product, in panels of `width` columns or not.
+fn factor(form: &Form, ptr: *const f32, width: usize) -> Matrix {
+    if !form.panels.0 {
+        return Matrix::Strides(Block { ptr, row: form.b.0, col: form.b.1 });
+    }
+    let transposed = form.b.1 != 1;
+    let (rows, cols) = if transposed { (form.n, form.k) } else { (form.k, form.n) };
+    Matrix::Panels { ptr, panels: Panels { rows, cols, width }, row: 0, col: 0, transposed }
+}
+
+/// C of one product, in panels of `width` columns or not.
+fn result(form: &Form, ptr: *const f32, width: usize) -> Matrix {
+    if !form.panels.1 {
+        return Matrix::Strides(Block { ptr, row: form.n, col: 1 });
+    }
+    let panels = Panels { rows: form.m, cols: form.n, width };
+    Matrix::Panels { ptr, panels, row: 0, col: 0, transposed: false }
 }
 
 /// A rectangle of C.
@@ -86,10 +110,16 @@ struct Region<'a> {
     cols: usize,
     /// A from the region's first row on, B from its first column on.
     a: Block,
-    b: Block,
-    c: Place,
+    b: Matrix,
+    c: Matrix,
     bias: *const f32,
     activation: Activation,
+}
+
+/// The first element and the rows of C, from a column on.
+fn place(c: Matrix) -> Place {
+    let (ptr, ld) = c.strip();
+    Place { ptr: ptr.cast_mut(), ld }
 }
 
 /// Consecutive terms of the sums, within one chain.
@@ -168,8 +198,7 @@ impl Region<'_> {
     /// The rectangle of it that begins at (i, j).
     fn part(&self, i: usize, j: usize, rows: usize, cols: usize) -> Self {
         let bias = if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(j) };
-        let c = Place { ptr: self.c.ptr.wrapping_add(i * self.c.ld + j), ..self.c };
-        Region { rows, cols, a: self.a.at(i, 0), b: self.b.at(0, j), c, bias, ..*self }
+        Region { rows, cols, a: self.a.at(i, 0), b: self.b.at(0, j), c: self.c.at(i, j), bias, ..*self }
     }
 
     /// Cᵀ = Bᵀ·Aᵀ, then C.
@@ -177,13 +206,16 @@ impl Region<'_> {
     /// # Safety
     /// As for `compute`.
     unsafe fn swapped(&self, memory: &mut Memory<'_>) {
-        let sums = Place { ptr: memory.sums.as_mut_ptr(), ld: self.rows };
+        let Matrix::Strides(b) = self.b else {
+            return; // no plan says so
+        };
+        let (c, sums) = (place(self.c), Block { ptr: memory.sums.as_ptr(), row: self.rows, col: 1 });
         let other = Region {
             rows: self.cols,
             cols: self.rows,
-            a: self.b.transposed(),
-            b: self.a.transposed(),
-            c: sums,
+            a: b.transposed(),
+            b: Matrix::Strides(self.a.transposed()),
+            c: Matrix::Strides(sums),
             bias: std::ptr::null(),
             activation: Activation::Linear,
             ..*self
@@ -191,11 +223,10 @@ impl Region<'_> {
         // SAFETY: the caller's promise; `sums` has room for a region of the largest size.
         unsafe {
             other.blocked(memory);
-            let (src, dst) = (sums.ptr.cast_const(), self.c.ptr);
             let (rows, cols) = (self.cols, self.rows);
-            let t = Transpose { src, src_ld: self.rows, rows, cols, dst, dst_ld: self.c.ld };
+            let t = Transpose { src: sums.ptr, src_ld: sums.row, rows, cols, dst: c.ptr, dst_ld: c.ld };
             t.run(self.level);
-            finish(self.level, self.c, (self.rows, self.cols), self.bias, self.activation);
+            finish(self.level, c, (self.rows, self.cols), self.bias, self.activation);
         }
     }
 
@@ -291,21 +322,25 @@ impl Region<'_> {
 
     /// What the tiles from column j on have in common, and the place of the first row.
     fn template(&self, terms: &Terms, j: usize, sums: &mut [f32]) -> Tile {
-        let c = Place { ptr: self.c.ptr.wrapping_add(j), ..self.c };
+        let c = place(self.c.at(0, j));
         // The first chain grows in C itself, a later one elsewhere until it is complete.
         let grows = match terms.first_chain {
             true => c,
             false => Place { ptr: sums.as_mut_ptr().wrapping_add(j), ld: self.plan.nc },
         };
         let finish = terms.finish();
-        let b = self.b.at(terms.first, j);
+        // A transposed B is read from its copy only.
+        let (b, b_row) = match self.plan.b {
+            Source::Transposed => (std::ptr::null(), 0),
+            _ => self.b.at(terms.first, j).strip(),
+        };
         Tile {
             k: terms.count,
             a: self.a.ptr,
             a_row: self.a.row as isize,
             a_step: self.a.col as isize,
-            b: b.ptr,
-            b_step: b.row as isize,
+            b,
+            b_step: b_row as isize,
             from: if terms.begins { std::ptr::null() } else { grows.ptr },
             from_ld: grows.ld,
             to: if terms.ends { c } else { grows },
@@ -314,7 +349,7 @@ impl Region<'_> {
             relu: finish && self.activation == Activation::Relu,
             lanes: 0,
             copy: std::ptr::null_mut(),
-            ahead: (AHEAD * b.row) as isize,
+            ahead: (AHEAD * b_row) as isize,
             next: std::ptr::null(),
         }
     }

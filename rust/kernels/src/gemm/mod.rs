@@ -9,9 +9,11 @@ mod blocking;
 mod driver;
 mod epilogue;
 mod pack;
+mod panels;
 mod tile;
 mod transpose;
 
 pub use blocking::Form;
 pub use driver::{Operands, product, scratch, share};
 pub use epilogue::column_sums;
+pub use panels::{Panels, panel_width, rearrange};

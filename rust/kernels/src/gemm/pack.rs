@@ -1,6 +1,7 @@
 //! Copies of blocks in the order in which the micro-kernel reads them.
 
 use super::blocking::Heights;
+use super::panels::Panels;
 use super::transpose::Transpose;
 use crate::isa::Level;
 use crate::lanes::{Kernel, Lanes};
@@ -30,6 +31,40 @@ impl Block {
     }
 }
 
+/// Where a factor or the result is.
+#[derive(Clone, Copy)]
+pub(super) enum Matrix {
+    /// In rows and columns.
+    Strides(Block),
+    /// In panels, from element (row, col) of them on; or the transpose of what lies in panels.
+    Panels { ptr: *const f32, panels: Panels, row: usize, col: usize, transposed: bool },
+}
+
+impl Matrix {
+    /// The part that begins at element (i, j).
+    pub fn at(self, i: usize, j: usize) -> Matrix {
+        match self {
+            Matrix::Strides(block) => Matrix::Strides(block.at(i, j)),
+            Matrix::Panels { ptr, panels, row, col, transposed } => {
+                let (i, j) = if transposed { (j, i) } else { (i, j) };
+                Matrix::Panels { ptr, panels, row: row + i, col: col + j, transposed }
+            }
+        }
+    }
+
+    /// The first element, and elements from one row to the next of columns that lie in one panel; not of a transpose.
+    pub fn strip(self) -> (*const f32, usize) {
+        match self {
+            Matrix::Strides(block) => (block.ptr, block.row),
+            Matrix::Panels { ptr, panels, row, col, .. } => {
+                let into = col % panels.width;
+                let (start, width) = panels.panel(col - into);
+                (ptr.wrapping_add(start + row * width + into), width)
+            }
+        }
+    }
+}
+
 /// Panels of A as high as the tiles, one after another; each has the tile's elements of one term after those of another.
 /// The elements of a term lie one after another in memory.
 ///
@@ -48,15 +83,32 @@ pub(super) unsafe fn pack_a(level: Level, a: Block, terms: usize, heights: Heigh
     }
 }
 
-/// A panel of B whose columns lie element by element: `width` elements of one term after those of another.
+/// A panel of a transposed B: `width` elements of one term after those of another.
 ///
 /// # Safety
 /// `terms` rows and `width` columns of `b` are valid for reading, `dst` for writing as many floats; nothing else uses it.
-pub(super) unsafe fn pack_b(level: Level, b: Block, terms: usize, width: usize, dst: *mut f32) {
-    debug_assert_eq!(b.row, 1);
-    let t = Transpose { src: b.ptr, src_ld: b.col, rows: width, cols: terms, dst, dst_ld: width };
-    // SAFETY: the caller's promise.
-    unsafe { t.run(level) };
+pub(super) unsafe fn pack_b(level: Level, b: Matrix, terms: usize, width: usize, dst: *mut f32) {
+    match b {
+        Matrix::Strides(b) => {
+            debug_assert_eq!(b.row, 1);
+            let t = Transpose { src: b.ptr, src_ld: b.col, rows: width, cols: terms, dst, dst_ld: width };
+            // SAFETY: the caller's promise.
+            unsafe { t.run(level) };
+        }
+        Matrix::Panels { ptr, panels, row, col, .. } => {
+            let mut done = 0;
+            while done < terms {
+                let into = (col + done) % panels.width;
+                let (start, src_ld) = panels.panel(col + done - into);
+                let cols = (src_ld - into).min(terms - done);
+                let src = ptr.wrapping_add(start + row * src_ld + into);
+                let dst = dst.wrapping_add(done * width);
+                // SAFETY: the caller's promise, for the columns that lie in one panel.
+                unsafe { Transpose { src, src_ld, rows: width, cols, dst, dst_ld: width }.run(level) };
+                done += cols;
+            }
+        }
+    }
 }
 
 /// dst[i·width + j] = src[i·src_ld + j].

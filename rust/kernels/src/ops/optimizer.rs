@@ -18,6 +18,7 @@ pub static ROWS: &[OpDef] = &[
         layout: crate::Layout::Dense,
         infer: infer_sgd,
         tasks: |_, outs, attrs| shares(outs, slots_of_sgd(attrs) + 1),
+        orders: |ins, outs, _| orders(1, ins, outs),
         flops: |ins, _, _| 4 * ins.iter().map(|m| m.shape.count() as u64).sum::<u64>(),
         run: run_sgd,
         ..OpDef::BASE
@@ -28,6 +29,7 @@ pub static ROWS: &[OpDef] = &[
         layout: crate::Layout::Dense,
         infer: infer_adam,
         tasks: |_, outs, attrs| shares(outs, slots_of_adam(attrs) + 1),
+        orders: |ins, outs, _| orders(2, ins, outs),
         flops: |ins, _, _| 12 * ins.iter().map(|m| m.shape.count() as u64).sum::<u64>(),
         run: run_adam,
         ..OpDef::BASE
@@ -43,8 +45,11 @@ pub static ROWS: &[OpDef] = &[
     },
 ];
 
-/// Parameters are cut where it suits the vectors of every level and a few cache lines.
-const GRAIN: usize = 1024;
+/// Parameters are cut where it suits the vectors of every level and a cache line.
+const LINE: usize = 16;
+
+/// Elements of a parameter that each worker gets a part of.
+const LARGE: usize = 1 << 12;
 
 fn slots_of_sgd(attrs: &Attrs) -> usize {
     usize::from(attrs.float(0, 0.0) != 0.0)
@@ -111,19 +116,39 @@ fn scalar(v: &View) -> f64 {
     }
 }
 
-/// Visits the pieces of all parameters that lie in this worker's share.
+/// Visits the pieces of all parameters that lie in this worker's share: of large ones what the products also give to it
+/// (so that it finds them in its cache), of the small ones a part of them all, one after another.
 #[inline(always)]
 fn pieces(part: &Part<'_>, params: &[View], mut visit: impl FnMut(usize, Range<usize>)) {
-    let total = params.iter().map(View::len).sum();
-    let share = part.span(total, GRAIN);
-    let mut start = 0;
+    let mut small = 0;
     for (i, p) in params.iter().enumerate() {
+        match p.panels() {
+            Some(panels) => panels.pieces(
+                part.count,
+                part.index,
+                #[inline(always)]
+                |range| visit(i, range),
+            ),
+            None if p.len() >= LARGE => visit(i, part.span(p.len(), LINE)),
+            None => small += p.len(),
+        }
+    }
+    let share = part.span(small, LINE);
+    let mut start = 0;
+    for (i, p) in params.iter().enumerate().filter(|(_, p)| p.panels().is_none() && p.len() < LARGE) {
         let (from, to) = (share.start.max(start), share.end.min(start + p.len()));
         if from < to {
             visit(i, from - start..to - start);
         }
         start += p.len();
     }
+}
+
+/// Which operands may lie in panels: a parameter, its gradient and its slots, all alike. `scalars` come first.
+fn orders(scalars: usize, ins: &[Meta], outs: &[Meta]) -> Vec<usize> {
+    let n = (ins.len() - scalars).max(1);
+    let numbers = (0..ins.len() + outs.len()).map(|i| if i < scalars { 0 } else { (i - scalars) % n + 1 });
+    numbers.collect()
 }
 
 // ---------------------------------------------------------------------------------------------------------------- SGD

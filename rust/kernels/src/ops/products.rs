@@ -17,11 +17,16 @@ pub static ROWS: &[OpDef] = &[
         layout: Layout::Dense,
         infer: |ins, _, attrs| Batch::new(ins, attrs).map(|b| vec![Meta::new(ins[0].dtype, &b.shape)]),
         scratch: |ins, _, attrs, workers| match (ins[0].dtype, Batch::new(ins, attrs)) {
-            (DType::F32, Ok(b)) => scratch(&b.form, workers),
+            (DType::F32, Ok(b)) => scratch(&Form { panels: (b.form.batch == 1, false), ..b.form }, workers),
             _ => 0,
         },
         tasks: |ins, _, attrs| Batch::new(ins, attrs).map_or(1, |b| b.form.tasks()),
         flops: |ins, _, attrs| Batch::new(ins, attrs).map_or(0, |b| 2 * b.form.work() as u64),
+        // A single B.
+        orders: |ins, _, attrs| match Batch::new(ins, attrs) {
+            Ok(b) if b.form.batch == 1 && ins[1].shape.len() == 2 => vec![0, 1],
+            _ => Vec::new(),
+        },
         run: matmul,
         ..OpDef::BASE
     },
@@ -30,9 +35,10 @@ pub static ROWS: &[OpDef] = &[
         attrs: &["activation"],
         layout: Layout::Dense,
         infer: infer_linear,
-        scratch: |ins, _, _, workers| scratch(&linear_form(ins), workers),
+        scratch: |ins, _, _, workers| scratch(&Form { panels: (true, false), ..linear_form(ins) }, workers),
         tasks: |ins, _, _| linear_form(ins).tasks(),
         flops: |ins, _, _| 2 * linear_form(ins).work() as u64,
+        orders: |_, _, _| vec![0, 1],
         run: linear,
         ..OpDef::BASE
     },
@@ -40,9 +46,10 @@ pub static ROWS: &[OpDef] = &[
         name: "linear_grad_weights",
         layout: Layout::Dense,
         infer: infer_grad_weights,
-        scratch: |ins, _, _, workers| scratch(&grad_form(ins), workers),
+        scratch: |ins, _, _, workers| scratch(&Form { panels: (false, true), ..grad_form(ins) }, workers),
         tasks: |ins, _, _| grad_form(ins).tasks(),
         flops: |ins, _, _| 2 * grad_form(ins).work() as u64,
+        orders: |_, _, _| vec![0, 0, 1],
         run: linear_grad_weights,
         ..OpDef::BASE
     },
@@ -142,8 +149,9 @@ fn matmul(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
                 bias: std::ptr::null(),
                 activation: Activation::Linear,
             };
+            let form = Form { panels: (ins[1].panels().is_some(), false), ..batch.form };
             // SAFETY: dense operands of the shapes that `Batch` was made from.
-            unsafe { product(part, &batch.form, &operands, memory) };
+            unsafe { product(part, &form, &operands, memory) };
         }
         DType::F64 => {
             part.level.run(Plain::<f64> { part, batch: &batch, a: ins[0].read(), b: ins[1].read(), c: &outs[0] })
@@ -292,8 +300,9 @@ fn linear(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
         bias: ins.get(2).map_or(std::ptr::null(), |b| b.ptr::<f32>().cast_const()),
         activation: Activation::from_number("linear", attrs.int(0, 0)).unwrap_or(Activation::Linear),
     };
+    let form = Form { panels: (ins[1].panels().is_some(), false), ..linear_form(&[ins[0].meta, ins[1].meta]) };
     // SAFETY: dense operands of the shapes that the form was made from.
-    unsafe { product(part, &linear_form(&[ins[0].meta, ins[1].meta]), &operands, memory) };
+    unsafe { product(part, &form, &operands, memory) };
 }
 
 /// x [..., k], dz [..., n] → xᵀ·dz [k, n], as one matrix product over the rows of both.
@@ -319,7 +328,7 @@ fn infer_grad_weights(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, 
 }
 
 fn linear_grad_weights(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, memory: Scratch) {
-    let form = grad_form(&[ins[0].meta, ins[1].meta]);
+    let form = Form { panels: (false, outs[0].panels().is_some()), ..grad_form(&[ins[0].meta, ins[1].meta]) };
     let operands = Operands {
         a: ins[0].ptr(),
         b: ins[1].ptr(),

@@ -27,8 +27,15 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (256, 4096, 4096),
 ];
 
-/// A and B as they are, A transposed, B transposed.
-const FORMS: [(&str, (bool, bool)); 3] = [("NN", (false, false)), ("TN", (true, false)), ("NT", (false, true))];
+/// A and B as they are, A transposed, B transposed; then the same with the weights (B, C, B) in panels.
+const FORMS: [(&str, (bool, bool), (bool, bool)); 6] = [
+    ("NN", (false, false), (false, false)),
+    ("TN", (true, false), (false, false)),
+    ("NT", (false, true), (false, false)),
+    ("NN panels", (false, false), (true, false)),
+    ("TN panels", (true, false), (false, true)),
+    ("NT panels", (false, true), (true, false)),
+];
 
 /// Twelve independent chains of FMAs, as many times as it says.
 struct Peak(u64);
@@ -117,9 +124,10 @@ impl Floats {
 }
 
 /// GFLOP/s of an m×k by k×n product.
-fn speed(level: Level, threads: usize, (m, k, n): (usize, usize, usize), transposed: (bool, bool)) -> f64 {
+fn speed(level: Level, threads: usize, (m, k, n): (usize, usize, usize), form: usize) -> f64 {
+    let (_, transposed, panels) = FORMS[form];
     let (mut a, mut b, mut c) = (Floats::new(m * k), Floats::new(k * n), Floats::new(m * n));
-    let form = Form::new((m, n, k), 1, transposed);
+    let form = Form { panels, ..Form::new((m, n, k), 1, transposed) };
     let bytes = scratch(&form, threads);
     let mut memory = Floats::new(bytes / size_of::<f32>());
     // SAFETY: aligned to a cache line and as large as it says.
@@ -150,11 +158,11 @@ fn main() {
     for threads in [1, 2] {
         let top = peak(level, threads);
         println!("{}, {threads} thread(s), FMA peak {top:.0} GFLOP/s", level.name());
-        println!("{:>16}{}", "m x k x n", FORMS.map(|(name, _)| format!("{name:>16}")).concat());
+        println!("{:>16}{}", "m x k x n", FORMS.map(|(name, ..)| format!("{name:>16}")).concat());
         for shape in SHAPES {
             let name = format!("{}x{}x{}", shape.0, shape.1, shape.2);
             if name.contains(&wanted) {
-                let speeds = FORMS.map(|(_, transposed)| speed(level, threads, shape, transposed));
+                let speeds: [f64; FORMS.len()] = std::array::from_fn(|form| speed(level, threads, shape, form));
                 let columns = speeds.map(|s| format!("{s:>8.0} ({:>3.0} %)", 100.0 * s / top));
                 println!("{name:>16}{}", columns.concat());
             }

@@ -134,13 +134,7 @@ impl Array {
         strides: [isize; MAX_RANK],
         owner: Box<dyn Any + Send + Sync>,
     ) -> Array {
-        let storage = Storage {
-            id: fresh_id(),
-            ptr,
-            bytes: meta.bytes(),
-           
-            owner: Owner::Foreign(owner),
-        };
+        let storage = Storage { id: fresh_id(), ptr, bytes: meta.bytes(), owner: Owner::Foreign(owner) };
         Array { storage: Arc::new(storage), offset: 0, meta, strides, source: None }
     }
 

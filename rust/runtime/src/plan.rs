@@ -79,7 +79,8 @@ fn groups(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> Vec<Option<usi
     outputs.iter().for_each(|o| plain[o.slot] = true);
     let mut excluded = vec![false; slots.len()];
     for (i, slot) in slots.iter().enumerate() {
-        excluded[find(&leader, i)] |= plain[i] || shape[i].is_none() || !matches!(slot, Slot::Cell(_) | Slot::Local(_));
+        excluded[find(&leader, i)] |=
+            plain[i] || shape[i].is_none() || !matches!(slot, Slot::Cell(_) | Slot::Local(_));
     }
     (0..slots.len()).map(|i| Some(find(&leader, i)).filter(|&g| !excluded[g])).collect()
 }

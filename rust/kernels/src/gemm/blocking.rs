@@ -114,7 +114,8 @@ impl Plan {
         let chain = form.k.min(CHAIN);
         let (b, kc) = match () {
             () if swapped || form.b.1 != 1 => (Source::Transposed, family.kc),
-            () if form.panels.0 || chain * n <= family.b_floats => (Source::Direct, family.kc),
+            () if form.panels.0 => (Source::Direct, KC_PANELS),
+            () if chain * n <= family.b_floats => (Source::Direct, family.kc),
             () if m > 6 * height => (Source::Copied, family.kc),
             () => (Source::Direct, family.kc_far),
         };
@@ -193,6 +194,9 @@ impl Heights {
         })
     }
 }
+
+/// Terms of a block of a B that lies in panels: as good as no cut until the tile's rows of A leave the first-level cache.
+const KC_PANELS: usize = 1024;
 
 /// Floats of a C that is not in the second-level cache.
 const FAR: usize = 1 << 18;

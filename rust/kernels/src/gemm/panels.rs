@@ -163,7 +163,10 @@ mod tests {
                         let result = multiply(level, &Form { panels: (false, true), ..form }, &a, &b, workers);
                         let mut got = vec![f32::NAN; m * n];
                         Panels { rows: m, cols: n, width }.unpack(&result, &mut got);
-                        assert!(got == want, "C of {m}×{n}×{k} {transposed:?} in panels, {workers} workers, {level:?}");
+                        assert!(
+                            got == want,
+                            "C of {m}×{n}×{k} {transposed:?} in panels, {workers} workers, {level:?}"
+                        );
                     }
                 }
             }

@@ -10,6 +10,12 @@ use crate::team::Part;
 use crate::view::{Meta, View};
 use std::ops::Range;
 
+pub mod moments;
+pub mod norms;
+mod real;
+pub mod rules;
+mod walk;
+
 /// The rows of this family.
 pub static ROWS: &[OpDef] = &[
     OpDef {

@@ -158,6 +158,11 @@ from lumbre.ops.reduce import (
     min,
     sum,
 )
+from lumbre.ops.rules import (
+    lamb_norms,
+    optimizer_update,
+    square_sums,
+)
 from lumbre.ops.scan import (
     cumprod,
     cumsum,
@@ -276,6 +281,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "lamb_norms",
     "leaky_relu",
     "less",
     "less_equal",
@@ -312,6 +318,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optimizer_update",
     "outer",
     "pad",
     "pick",
@@ -349,6 +356,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "square_sums",
     "squareplus",
     "squeeze",
     "stack",

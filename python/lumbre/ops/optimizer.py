@@ -31,7 +31,7 @@ def results(cells: Sequence[_core.Cell], wanted: bool) -> list[Tensor] | None:
     return [wrap(cell.read()) for cell in cells] if wanted else None
 
 
-def _rate(learning_rate: Any) -> Tensor:
+def rate_of(learning_rate: Any) -> Tensor:
     if isinstance(learning_rate, (int, float)):
         return constant(float(learning_rate), "float32")
     t = as_tensor(learning_rate)
@@ -136,7 +136,7 @@ def sgd_update(
     if cells:
         kernel(
             "sgd",
-            _rate(learning_rate),
+            rate_of(learning_rate),
             *grads,
             inout=cells,
             momentum=float(momentum),
@@ -246,7 +246,7 @@ def adam_update(
     cells, values = cells_of([*params, *ms, *vs, *(vhats or ())])
     constants = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon)}
     if cells:
-        scalars = _rate(learning_rate), as_tensor(iterations)
+        scalars = rate_of(learning_rate), as_tensor(iterations)
         kernel("adam", *scalars, *grads, inout=cells, **constants, amsgrad=vhats is not None)
     return results(cells, values)
 

@@ -29,7 +29,7 @@ class Adafactor(Optimizer):
         epsilon_1: Keeps v from 0.
         epsilon_2: The least scale of a parameter.
         clip_threshold: The largest rms(u).
-        relative_step: Whether a constant learning rate is bounded by 1 / sqrt(t).
+        relative_step: Without effect, as in Keras, where 1 / sqrt(t) bounds every rate.
 
     The other arguments are those of `Optimizer`. Unlike Keras's, v of a matrix is not kept.
 
@@ -75,7 +75,6 @@ class Adafactor(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         rate = ops.cast(learning_rate, variable.dtype)
         t = ops.cast(ops.add(self.iterations, 1), variable.dtype)
-        # In Keras `relative_step` bounds a constant rate here, and any rate is bounded below.
         bounded = ops.minimum(rate, ops.divide(1.0, ops.sqrt(t)))
         alpha = ops.multiply(ops.maximum(self.epsilon_2, _rms(as_tensor(variable))), bounded)
         rho = ops.subtract(1.0, ops.power(t, self.beta_2_decay))

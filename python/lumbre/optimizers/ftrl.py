@@ -37,7 +37,7 @@ class Ftrl(Elementwise):
         >>> optimizer = lumbre.optimizers.Ftrl(0.5, l1_regularization_strength=1.0)
         >>> optimizer.apply([lumbre.Tensor([4.0, 0.0])], [w])
         >>> w.numpy().round(3)
-        array([0.421, 0.   ], dtype=float32)
+        array([0.298, 0.   ], dtype=float32)
     """
 
     rule = "ftrl"

@@ -34,7 +34,7 @@ class Nadam(Elementwise):
         >>> w = lumbre.Variable([1.0])
         >>> lumbre.optimizers.Nadam(learning_rate=0.5).apply([lumbre.Tensor([4.0])], [w])
         >>> w.numpy().round(3)
-        array([0.35], dtype=float32)
+        array([0.469], dtype=float32)
     """
 
     rule = "nadam"

@@ -129,9 +129,10 @@ from lumbre.ops.metric import (
     sparse_categorical_accuracy,
 )
 from lumbre.ops.optimizer import (
-    adam_update,
     increment,
-    sgd_update,
+    lamb_norms,
+    optimizer_update,
+    square_sums,
 )
 from lumbre.ops.products import (
     linear,
@@ -157,11 +158,6 @@ from lumbre.ops.reduce import (
     mean,
     min,
     sum,
-)
-from lumbre.ops.rules import (
-    lamb_norms,
-    optimizer_update,
-    square_sums,
 )
 from lumbre.ops.scan import (
     cumprod,
@@ -217,7 +213,6 @@ __all__ = [
     "abs",
     "absolute",
     "activation_grad",
-    "adam_update",
     "add",
     "all",
     "any",
@@ -336,7 +331,6 @@ __all__ = [
     "rsqrt",
     "scatter",
     "selu",
-    "sgd_update",
     "shape",
     "shuffle",
     "sigmoid",

@@ -74,7 +74,7 @@ class Muon(Optimizer):
         rms_rate: float | None = 0.2,
         **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(learning_rate, weight_decay=weight_decay, **shared)
+        super().__init__(learning_rate, **{**shared, "weight_decay": weight_decay})
         self.adam_beta_1 = adam_beta_1
         self.adam_beta_2 = adam_beta_2
         self.adam_weight_decay = adam_weight_decay
@@ -118,14 +118,15 @@ class Muon(Optimizer):
             else:
                 others.append((v, g, self._momentums[i], self._velocities[i]))
         if others:
-            ops.adam_update(
-                *(list(kind) for kind in zip(*others, strict=True)),
-                None,
+            parameters, gradients, *slots = (list(kind) for kind in zip(*others, strict=True))
+            ops.optimizer_update(
+                *("adam", parameters, gradients, slots),
                 ops.multiply(learning_rate, self.adam_lr_ratio),
                 self.iterations,
-                self.adam_beta_1,
-                self.adam_beta_2,
-                self.epsilon,
+                beta_1=self.adam_beta_1,
+                beta_2=self.adam_beta_2,
+                epsilon=self.epsilon,
+                amsgrad=False,
             )
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:

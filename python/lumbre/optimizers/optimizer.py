@@ -39,8 +39,8 @@ class Optimizer(Tracked):
 
     A subclass defines `build(variables)`, which creates its slots, and `update_step(gradient,
     variable, learning_rate)`, which assigns to the variable. One that can update all parameters in a
-    single kernel call defines `update_all` beside it; with `fused = True` that function receives what
-    `_before` returns, too, and clips and decays in the same pass.
+    single kernel call defines `update_all` beside it, and with `fused = True` receives there what
+    `_before` returns, too, to clip and decay in the same pass.
 
     A step is: scale back, clip, decay weights, update, average, apply constraints, count.
 

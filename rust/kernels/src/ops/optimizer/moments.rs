@@ -6,7 +6,7 @@ use crate::op::{Attrs, OpDef};
 
 /// The rows.
 pub static ROWS: &[OpDef] =
-    &[row::<Nadam>(), row::<Adamax>(), row::<ScheduleFree>(), row::<Moments>(), row::<Lamb>()];
+    &[row::<Adam>(), row::<Nadam>(), row::<Adamax>(), row::<ScheduleFree>(), row::<Moments>(), row::<Lamb>()];
 
 /// What the relatives of Adam share: m += (1 − β₁)(g − m), v += (1 − β₂)(g² − v).
 #[derive(Clone, Copy)]
@@ -31,6 +31,47 @@ impl Betas {
     #[inline(always)]
     fn second<R: Real>(&self, r: R, v: R::V, g: R::V) -> R::V {
         r.towards(v, r.mul(g, g), self.keep_2)
+    }
+}
+
+/// w −= α m / (√v + ε), α = η √(1 − β₂ᵗ) / (1 − β₁ᵗ). Kingma and Ba 2015, section 2, the form with one step size. AMSGrad
+/// (Reddi et al. 2018) divides by the root of the largest v so far.
+#[derive(Clone, Copy)]
+struct Adam {
+    betas: Betas,
+    alpha: f64,
+    epsilon: f64,
+    amsgrad: bool,
+}
+
+impl Rule for Adam {
+    const NAME: &'static str = "adam";
+    const ATTRS: &'static [&'static str] = attributes!["beta_1", "beta_2", "epsilon", "amsgrad"];
+    const FLOPS: u64 = 12;
+
+    fn slots(attrs: &Attrs) -> &'static [&'static str] {
+        &["first moment", "second moment", "maximum"][..2 + usize::from(Own(attrs).flag(3))]
+    }
+    fn check(own: &Own<'_>) -> Result<(), String> {
+        own.shares(BETAS).and(own.sizes(&[(2, "epsilon")]))
+    }
+    fn new(n: &Numbers<'_>, own: &Own<'_>) -> Self {
+        let alpha = n.alpha(own.float(0), own.float(1));
+        Adam { betas: Betas::new(own), alpha, epsilon: own.float(2), amsgrad: own.flag(3) }
+    }
+    fn walk(rules: [Self; 2], walk: Walk<'_>) {
+        if rules[0].amsgrad { walk.go::<Self, 1, 3>(rules) } else { walk.go::<Self, 1, 2>(rules) }
+    }
+    #[inline(always)]
+    fn step<R: Real>(&self, r: R, x: &[R::V], w: R::V, slots: &mut [R::V]) -> R::V {
+        slots[0] = self.betas.first(r, slots[0], x[0]);
+        slots[1] = self.betas.second(r, slots[1], x[0]);
+        let mut scale = slots[1];
+        if slots.len() > 2 {
+            slots[2] = r.max(slots[2], scale);
+            scale = slots[2];
+        }
+        r.sub(w, r.div(r.mul(r.of(self.alpha), slots[0]), r.add(r.sqrt(scale), r.of(self.epsilon))))
     }
 }
 

@@ -107,7 +107,9 @@ fn chunks<O: Terms>(ins: &[Meta]) -> usize {
 fn infer<O: Terms>(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
     if O::HEADS > 0 {
         check_scalar(O::NAME, "iterations", ins.first(), &[DType::I64])?;
-        Own(attrs).shares(&[(0, "beta_1"), (1, "beta_2")]).map_err(|what| Fault::Value(format!("{}: {what}", O::NAME)))?;
+        Own(attrs)
+            .shares(&[(0, "beta_1"), (1, "beta_2")])
+            .map_err(|what| Fault::Value(format!("{}: {what}", O::NAME)))?;
     }
     let streams = &ins[O::HEADS..];
     let n = streams.len() / O::READS.len();

@@ -6,6 +6,7 @@ use crate::op::{Attrs, OpDef};
 
 /// The rows.
 pub static ROWS: &[OpDef] = &[
+    row::<Sgd>(),
     row::<Rmsprop>(),
     row::<Adagrad>(),
     row::<Adadelta>(),
@@ -14,6 +15,49 @@ pub static ROWS: &[OpDef] = &[
     row::<Average>(),
     row::<Decay>(),
 ];
+
+/// w −= η g; with momentum v = μ v − η g, w += v, or with Nesterov's look ahead w += μ v − η g. Polyak 1964; Nesterov
+/// 1983; Sutskever et al. 2013.
+#[derive(Clone, Copy)]
+struct Sgd {
+    rate: f64,
+    momentum: f64,
+    nesterov: bool,
+}
+
+impl Rule for Sgd {
+    const NAME: &'static str = "sgd";
+    const ATTRS: &'static [&'static str] = attributes!["momentum", "nesterov"];
+    const FLOPS: u64 = 4;
+
+    fn slots(attrs: &Attrs) -> &'static [&'static str] {
+        if Own(attrs).float(0) == 0.0 { &[] } else { &["velocity"] }
+    }
+    fn check(own: &Own<'_>) -> Result<(), String> {
+        let momentum = own.float(0);
+        if (0.0..=1.0).contains(&momentum) {
+            Ok(())
+        } else {
+            Err(format!("`momentum` must lie in [0, 1], got {momentum}"))
+        }
+    }
+    fn new(n: &Numbers<'_>, own: &Own<'_>) -> Self {
+        Sgd { rate: n.rate, momentum: own.float(0), nesterov: own.flag(1) }
+    }
+    fn walk(rules: [Self; 2], walk: Walk<'_>) {
+        if rules[0].momentum == 0.0 { walk.go::<Self, 1, 0>(rules) } else { walk.go::<Self, 1, 1>(rules) }
+    }
+    #[inline(always)]
+    fn step<R: Real>(&self, r: R, x: &[R::V], w: R::V, slots: &mut [R::V]) -> R::V {
+        let (down, momentum) = (r.of(-self.rate), r.of(self.momentum));
+        if slots.is_empty() {
+            return r.fma(down, x[0], w);
+        }
+        let step = r.mul(down, x[0]);
+        slots[0] = r.fma(momentum, slots[0], step);
+        r.add(w, if self.nesterov { r.fma(momentum, slots[0], step) } else { slots[0] })
+    }
+}
 
 /// v = ρ v + (1 − ρ) g², w −= η g / √(v + ε); centered: v − a² for v, with a = ρ a + (1 − ρ) g; with momentum
 /// b = μ b + η g / √(v + ε), w −= b. Hinton et al. 2012; Graves 2013.
@@ -172,7 +216,7 @@ impl Rule for Ftrl {
     }
     #[inline(always)]
     fn step<R: Real>(&self, r: R, x: &[R::V], w: R::V, slots: &mut [R::V]) -> R::V {
-        let (rate, l1) = (r.of(self.rate), r.of(self.l1));
+        let (per_rate, l1) = (r.of(1.0 / self.rate), r.of(self.l1));
         let grown = r.fma(x[0], x[0], slots[0]);
         let (after, before) = if self.power == 0.5 {
             (r.sqrt(grown), r.sqrt(slots[0]))
@@ -180,11 +224,11 @@ impl Rule for Ftrl {
             (r.power(grown, self.power), r.power(slots[0], self.power))
         };
         let g = r.fma(r.of(2.0 * self.shrinkage), w, x[0]);
-        let pull = r.mul(r.div(r.sub(after, before), rate), w);
+        let pull = r.mul(r.mul(r.sub(after, before), per_rate), w);
         slots[0] = grown;
         slots[1] = r.add(slots[1], r.sub(g, pull));
         let within = r.min(l1, r.max(r.sub(r.of(0.0), l1), slots[1]));
-        r.div(r.sub(within, slots[1]), r.add(r.div(after, rate), r.of(2.0 * self.l2)))
+        r.div(r.sub(within, slots[1]), r.fma(after, per_rate, r.of(2.0 * self.l2)))
     }
 }
 

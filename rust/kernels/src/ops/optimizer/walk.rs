@@ -91,7 +91,22 @@ impl Numbers<'_> {
     /// 1 − βᵗ; for float32 parameters in float32, as Keras computes it: in the first steps it loses digits, and a model
     /// that is trained here and there side by side must lose the same ones.
     pub fn left(&self, beta: f64) -> f64 {
-        if self.single { f64::from(1.0 - power(f64::from(beta as f32), self.t) as f32) } else { 1.0 - power(beta, self.t) }
+        if self.single {
+            f64::from(1.0 - power(f64::from(beta as f32), self.t) as f32)
+        } else {
+            1.0 - power(beta, self.t)
+        }
+    }
+
+    /// Adam's α = η √(1 − β₂ᵗ) / (1 − β₁ᵗ), for float32 parameters in float32: it is common to all of them, so that a
+    /// difference from Keras's would add up in every unit's input.
+    pub fn alpha(&self, beta_1: f64, beta_2: f64) -> f64 {
+        let (left_1, left_2) = (self.left(beta_1), self.left(beta_2));
+        if self.single {
+            f64::from(self.rate as f32 * (left_2 as f32).sqrt() / left_1 as f32)
+        } else {
+            self.rate * left_2.sqrt() / left_1
+        }
     }
 }
 
@@ -131,8 +146,9 @@ fn infer<O: Rule>(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Me
     let streams = &ins[from.min(ins.len())..];
     if inouts.len() != n * kinds || streams.len() != n * O::READS.len() {
         return Err(Fault::Value(format!(
-            "{}: expected for each parameter the operands {} and {} to update (the parameter{}{}), got {} and {}",
+            "{}: expected for each parameter {} to read ({}) and {} to update (the parameter{}{}), got {} and {}",
             O::NAME,
+            O::READS.len(),
             O::READS.join(", "),
             kinds,
             if kinds == 1 { "" } else { ", " },
@@ -141,12 +157,23 @@ fn infer<O: Rule>(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Me
             inouts.len(),
         )));
     }
-    if n > 0 {
-        for k in 1..O::READS.len() {
-            same(O::NAME, O::READS[k], &streams[k * n..(k + 1) * n], &inouts[..n])?;
+    for (i, param) in inouts[..n].iter().enumerate() {
+        if !matches!(param.dtype, DType::F32 | DType::F64) {
+            return Err(Fault::Type(format!(
+                "{}: parameter {i} must be float32 or float64, got {}; keep master weights in float32",
+                O::NAME,
+                param.dtype.name()
+            )));
         }
-        let first = if O::READS.is_empty() { &inouts[..n] } else { &streams[..n] };
-        super::check(O::NAME, first, inouts, O::slots(attrs))?;
+        let read = O::READS.iter().enumerate().map(|(k, what)| (what, streams[k * n + i]));
+        let kept = O::slots(attrs).iter().enumerate().map(|(k, what)| (what, inouts[(k + 1) * n + i]));
+        if let Some((what, other)) = read.chain(kept).find(|(_, other)| other != param) {
+            let kind = if other.shape == param.shape { Fault::Type } else { Fault::Value };
+            return Err(kind(format!(
+                "{}: the {what} of parameter {i} must be {param:?} as the parameter is, got {other:?}",
+                O::NAME
+            )));
+        }
     }
     if attrs.flag(0, false) {
         let ok = |m: &Meta| FLOATS.contains(&m.dtype) && (m.shape.is_empty() || m.shape[..] == [n]);
@@ -163,17 +190,6 @@ fn infer<O: Rule>(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Me
         return Err(Fault::Value(format!("{}: `decayed` must say for each of {n} parameters, got {got}", O::NAME)));
     }
     Ok(Vec::new())
-}
-
-/// Checks that streams look like their parameters.
-fn same(op: &str, what: &str, streams: &[Meta], params: &[Meta]) -> Result<(), Fault> {
-    match (0..params.len()).find(|&i| streams[i] != params[i]) {
-        None => Ok(()),
-        Some(i) => Err(Fault::Value(format!(
-            "{op}: the {what} of parameter {i} must be {:?} as the parameter is, got {:?}",
-            params[i], streams[i]
-        ))),
-    }
 }
 
 fn run<O: Rule>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {

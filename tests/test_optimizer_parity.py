@@ -126,9 +126,7 @@ def test_config_and_names(key: str) -> None:
 
 @pytest.mark.parametrize("name", sorted({key.split()[0] for key in OPTIMIZERS}))
 def test_arguments_and_defaults(name: str) -> None:
-    ours, theirs = (
-        inspect.signature(getattr(m, name)).parameters for m in (optimizers, keras.optimizers)
-    )
+    ours, theirs = (inspect.signature(getattr(m, name)).parameters for m in (optimizers, keras.optimizers))
     assert set(ours) - set(theirs) <= {"shared"}
     for key, parameter in theirs.items():
         if key != "kwargs":

@@ -1,4 +1,4 @@
-"""Optimizers inside recorded steps: every one replays what it does eagerly, and no change replays old numbers."""
+"""Optimizers inside recorded steps: replayed as eager, and never with numbers from before a change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state(model: Any) -> list[np.ndarray]:
 
 
 def replayed_and_eager(make: Callable[[], Any], train: Callable[[Any], None]) -> Any:
-    """Trains the same twice, replayed and eager; the states must have the same bits. Returns the first model."""
+    """Trains replayed and eager; the states must have the same bits. Returns the first model."""
     models = []
     for eager in (False, True):
         model = network(make(), eager)

@@ -42,7 +42,7 @@ def _number(learning_rate: Any) -> Tensor:
     return t if t.dtype in ("float32", "float64") else as_tensor(t, "float32")
 
 
-# -------------------------------------------------------------------------------------------- formulas in float64
+# ---------------------------------------------------------------------------------------- formulas in float64
 
 
 def _sgd(c: Any, g: Any, w: Any, *slots: Any) -> Any:
@@ -157,7 +157,7 @@ def _update_ref(
     c = SimpleNamespace(rate=learning_rate, t=int(iterations) + 1, scalars=scalars, **numbers)
     new = []
     for i, w in enumerate(params):
-        g = grads[i] if grads else None
+        g: Any = grads[i] if grads else None
         if factors is not None:
             g = g * np.broadcast_to(factors, len(params))[i]
         if clipvalue:
@@ -168,7 +168,7 @@ def _update_ref(
     return [x for kind in zip(*new, strict=True) for x in kind]
 
 
-# -------------------------------------------------------------------------------------------------------- updates
+# ---------------------------------------------------------------------------------------------------- updates
 
 _SHAPES = ((3, 4), (5,), (1100,))
 
@@ -224,9 +224,13 @@ _LION: Mapping[str, Any] = {"beta_1": 0.9, "beta_2": 0.99}
     bad=[
         Bad(("adam2", _P, _P, [], 0.1), ValueError, "adam2"),
         Bad(("lion", _P, [], [_P], 0.1), ValueError, "a gradient for each parameter, got 0 for 1", _LION),
-        Bad(("lion", _P, _SHORT, [_P], 0.1), ValueError, "the gradient of parameter 0 must be float32", _LION),
+        Bad(
+            ("lion", _P, _SHORT, [_P], 0.1), ValueError, "the gradient of parameter 0 must be float32", _LION
+        ),
         Bad(("lion", _P, _P, [_SHORT], 0.1), ValueError, "the momentum of parameter 0 must be", _LION),
-        Bad(("lion", _P, _P, [], 0.1), ValueError, "2 to update .the parameter, momentum., got 1 and 1", _LION),
+        Bad(
+            ("lion", _P, _P, [], 0.1), ValueError, "2 to update .the parameter, momentum., got 1 and 1", _LION
+        ),
         Bad(("sgd", _P, _P, [_P], 0.1), ValueError, r"must lie in \[0, 1\], got 1.1", {"momentum": 1.1}),
         Bad(
             ("lion", _P, _P, [_P], np.ones(3, "float32")),
@@ -237,7 +241,12 @@ _LION: Mapping[str, Any] = {"beta_1": 0.9, "beta_2": 0.99}
         Bad(("lion", _P, _P, [_P], 0.1, 0.5), ValueError, "`iterations` must be a int64 scalar", _LION),
         Bad(_BAD_LION, ValueError, "`beta_1` must be a finite number", {"beta_2": 0.9}),
         Bad(_BAD_LION, ValueError, "`factors` must be", {**_LION, "factors": np.ones(2)}),
-        Bad(_BAD_LION, ValueError, "`decayed` must say for each of 1 parameters, got 2", {**_LION, "decayed": [1, 0]}),
+        Bad(
+            _BAD_LION,
+            ValueError,
+            "`decayed` must say for each of 1 parameters, got 2",
+            {**_LION, "decayed": [1, 0]},
+        ),
         Bad(
             ("nadam", _P, _P, [_P, _P], 0.1, 0, (0.5,)),
             ValueError,
@@ -268,8 +277,8 @@ def optimizer_update(
     its factor and cut to `clipvalue`, and each weight shrinks: `w -= weight_decay · learning_rate · w`.
 
     Args:
-        rule: Which optimizer: "sgd", "adam", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "ftrl", "lion" or
-            "schedule_free_adamw"; "moments" (m in the place of the parameters) and "lamb" (m in the
+        rule: Which optimizer: "sgd", "adam", "rmsprop", "nadam", "adamax", "adagrad", "adadelta",
+            "ftrl", "lion" or "schedule_free_adamw"; "moments" (m in the place of the parameters) and "lamb" (m in the
             place of the gradients, v in that of a slot that stays) make up Lamb; "average" moves
             averages (in the place of the parameters) towards `grads`, keeping `learning_rate` of
             themselves; "decay" takes no gradients.
@@ -314,9 +323,8 @@ def optimizer_update(
     cells, values = cells_of([*params, *(x for kind in slots for x in kind)])
     if not cells:
         return results(cells, values)
-    heads = [_number(learning_rate), as_tensor(iterations), *(_number(x) for x in scalars)]
-    if not isinstance(iterations, Tensor) and isinstance(iterations, int):
-        heads[1] = as_tensor(np.int64(iterations))
+    steps = as_tensor(np.int64(iterations) if isinstance(iterations, int) else iterations)
+    heads = [_number(learning_rate), steps, *(_number(x) for x in scalars)]
     if factors is not None:
         heads.append(as_tensor(factors))
     kernel(
@@ -333,7 +341,7 @@ def optimizer_update(
     return results(cells, values)
 
 
-# ---------------------------------------------------------------------------------------------------------- norms
+# ------------------------------------------------------------------------------------------------------ norms
 
 
 @op(
@@ -343,7 +351,7 @@ def optimizer_update(
         Case(([In((), grad=False), In((0, 3), grad=False)],)),
         Case(([],)),
     ],
-    bad=[Bad((_P + [np.ones(2, "int32")],), TypeError, "square_sums: array 1 must be float32 or float64")],
+    bad=[Bad(([*_P, np.ones(2, "int32")],), TypeError, "square_sums: array 1 must be float32 or float64")],
     kernels=["square_sums"],
 )
 def square_sums(arrays: Sequence[Any]) -> Tensor:
@@ -416,7 +424,7 @@ def lamb_norms(
         array([[8.],
                [2.]])
     """
-    numbers = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon)}
+    numbers: dict[str, Any] = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon)}
     streams = [as_tensor(x) for kind in (params, ms, vs) for x in kind]
     return kernel("lamb_norms", as_tensor(iterations), *streams, **numbers)  # type: ignore[no-any-return]
 

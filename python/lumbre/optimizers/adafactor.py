@@ -70,7 +70,9 @@ class Adafactor(Optimizer):
                 self._slots.append([self.add_variable_from_reference(v, "velocity")])
             else:
                 rows, columns = v.shape[:-1], (*v.shape[:-2], v.shape[-1])
-                self._slots.append([self.add_variable(s, dtype=v.dtype, name=v.name) for s in (rows, columns)])
+                self._slots.append(
+                    [self.add_variable(s, dtype=v.dtype, name=v.name) for s in (rows, columns)]
+                )
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         rate = ops.cast(learning_rate, variable.dtype)

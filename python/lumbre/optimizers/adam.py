@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from lumbre.optimizers.elementwise import Elementwise
-from lumbre.optimizers.optimizer import Rate, Shared
+from lumbre.optimizers.optimizer import Rate, Shared, SharedButDecay
 from lumbre.tensor import Variable
 
 
@@ -84,10 +84,8 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **shared: Unpack[Shared],
+        **shared: Unpack[SharedButDecay],
     ) -> None:
         if weight_decay is None:
             raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, **{**shared, "weight_decay": weight_decay}
-        )
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **shared)

@@ -32,7 +32,8 @@ def scale(gradients: Sequence[Tensor], factors: Tensor) -> list[Tensor]:
     """The gradients, each times its factor, or all times the one factor that there is."""
     one = not factors.shape
     return [
-        ops.multiply(g, ops.cast(factors if one else factors[i], g.dtype)) for i, g in enumerate(gradients)
+        ops.multiply(g, ops.cast(factors if one else ops.getitem(factors, i), g.dtype))
+        for i, g in enumerate(gradients)
     ]
 
 

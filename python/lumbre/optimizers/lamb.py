@@ -64,12 +64,13 @@ class Lamb(Elementwise):
         **decay: Any,
     ) -> None:
         m, v = self._slots_of(variables)
-        steps, betas = self.iterations, {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        steps = self.iterations
+        betas: dict[str, Any] = {"beta_1": self.beta_1, "beta_2": self.beta_2}
         ops.optimizer_update(
             "moments", m, grads, [v], learning_rate, steps, factors=factors, clipvalue=clipvalue, **betas
         )
         norms = ops.sqrt(ops.lamb_norms(variables, m, v, steps, **betas, epsilon=self.epsilon))
-        of_w, of_d = norms[0], norms[1]
+        of_w, of_d = ops.getitem(norms, 0), ops.getitem(norms, 1)
         if decay:  # which happens in the last call, to w; until then to its norm
             share = ops.multiply(ops.cast(learning_rate, "float64"), decay["weight_decay"])
             kept = ops.subtract(1.0, ops.multiply(share, ops.convert_to_tensor(decay["decayed"], "float64")))

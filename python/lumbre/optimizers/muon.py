@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from lumbre import ops
 from lumbre.autograd import Tensor
-from lumbre.optimizers.optimizer import Optimizer, Rate, Shared
+from lumbre.optimizers.optimizer import Optimizer, Rate, SharedButDecay
 from lumbre.tensor import Variable
 
 
@@ -72,9 +72,9 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         nesterov: bool = True,
         rms_rate: float | None = 0.2,
-        **shared: Unpack[Shared],
+        **shared: Unpack[SharedButDecay],
     ) -> None:
-        super().__init__(learning_rate, **{**shared, "weight_decay": weight_decay})
+        super().__init__(learning_rate, weight_decay=weight_decay, **shared)
         self.adam_beta_1 = adam_beta_1
         self.adam_beta_2 = adam_beta_2
         self.adam_weight_decay = adam_weight_decay

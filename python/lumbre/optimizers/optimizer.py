@@ -8,21 +8,17 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
-import numpy as np
-
-from lumbre import initializers, ops
+from lumbre import ops
 from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
-from lumbre.capture import Tracked
-from lumbre.config import floatx
 from lumbre.lookup import auto_name
 from lumbre.optimizers import clipping, schedules
+from lumbre.optimizers.state import OptimizerState
 from lumbre.tensor import Variable
 
 
-class Shared(TypedDict, total=False):
-    """The arguments that every optimizer has: those of `Optimizer` but the learning rate."""
+class SharedButDecay(TypedDict, total=False):
+    """The shared arguments of an optimizer with a weight decay of its own."""
 
-    weight_decay: float | None
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -34,7 +30,13 @@ class Shared(TypedDict, total=False):
     name: str | None
 
 
-class Optimizer(Tracked):
+class Shared(SharedButDecay, total=False):
+    """The arguments that every optimizer has: those of `Optimizer` but the learning rate."""
+
+    weight_decay: float | None
+
+
+class Optimizer(OptimizerState):
     """A rule for following gradients.
 
     A subclass defines `build(variables)`, which creates its slots, and `update_step(gradient,
@@ -72,9 +74,6 @@ class Optimizer(Tracked):
         >>> w.numpy()
         array([0.5, 2.5], dtype=float32)
     """
-
-    # Assigning these only writes to a Variable, or sets something that Tracked sees by itself.
-    _untracked = frozenset({"learning_rate", "iterations"})
 
     fused = False
     """Whether `update_all` clips gradients and decays weights itself."""
@@ -123,10 +122,7 @@ class Optimizer(Tracked):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._check_options()
-        self.built = False
-        self._variables: list[Variable] = []
-        self._trainable_variables: list[Variable] = []
-        self._index: dict[int, int] = {}
+        super().__init__()
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
         self._no_decay: list[re.Pattern[str]] = []
@@ -159,67 +155,6 @@ class Optimizer(Tracked):
                 f"Received: gradient_accumulation_steps={steps}"
             )
 
-    def _rate(self, learning_rate: Any) -> Any:
-        """The learning rate as it is kept: a schedule, a function, or a Variable."""
-        if callable(learning_rate) and not isinstance(learning_rate, (Tensor, Variable)):
-            return learning_rate
-        if not isinstance(learning_rate, float):
-            raise ValueError(
-                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, or a "
-                "callable (that takes in the current iteration value and returns the corresponding "
-                f"learning rate value). Received instead: learning_rate={learning_rate}"
-            )
-        return self._own(Variable(learning_rate, dtype=floatx(), trainable=False, name="learning_rate"))
-
-    def _own(self, variable: Variable) -> Variable:
-        variable.path = f"{self.name}/{variable.name}"
-        self._variables.append(variable)
-        return variable
-
-    # ------------------------------------------------------------------------------ state
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The iteration count, the learning rate unless it is a schedule, and the slots."""
-        return list(self._variables)
-
-    @property
-    def iterations(self) -> Any:
-        """How many updates were made."""
-        if self.gradient_accumulation_steps:
-            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
-        return self._iterations
-
-    @property
-    def learning_rate(self) -> Any:
-        """The present learning rate: a Variable, or what the schedule or function gives."""
-        if isinstance(self._learning_rate, schedules.LearningRateSchedule):
-            return self._learning_rate(self._iterations.value)
-        return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        if isinstance(value, schedules.LearningRateSchedule) or (
-            callable(value) and not isinstance(value, (Tensor, Variable))
-        ):
-            if isinstance(self._learning_rate, Variable):
-                self._variables = [v for v in self._variables if v is not self._learning_rate]
-            self._learning_rate = value
-        elif isinstance(self._learning_rate, schedules.LearningRateSchedule):
-            raise TypeError(
-                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` "
-                "constructor argument, hence its learning rate is not settable. If you need the "
-                "learning rate to be settable, you should instantiate the optimizer with a float "
-                "`learning_rate` argument."
-            )
-        elif isinstance(self._learning_rate, Variable):
-            self._learning_rate.assign(value)
-        else:
-            raise TypeError(
-                "the learning rate of this optimizer is a function, which a number cannot replace: "
-                "create the optimizer with a float `learning_rate`"
-            )
-
     def build(self, variables: Iterable[Variable]) -> None:
         """Creates the slots of these variables, which are then the ones that can be updated."""
         self._trainable_variables = list(variables)
@@ -231,57 +166,6 @@ class Optimizer(Tracked):
                 self._trainable_variables, "gradient_accumulator"
             )
         self.built = True
-
-    def add_variable(
-        self,
-        shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: str | None = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A new Variable of the optimizer's state."""
-        start = initializers.get(initializer)
-        return self._own(Variable(start, shape=tuple(shape), dtype=dtype, trainable=False, name=name))
-
-    def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
-    ) -> Variable:
-        """A slot: a new Variable of the shape and dtype of a parameter."""
-        reference = reference_variable.path.replace("/", "_")
-        return self.add_variable(
-            reference_variable.shape,
-            initializer,
-            dtype=reference_variable.dtype,
-            name=f"{reference}_{name or 'var'}",
-        )
-
-    def add_optimizer_variables(
-        self, trainable_variables: Iterable[Variable], name: str | Sequence[str], initializer: Any = "zeros"
-    ) -> Any:
-        """A slot for each parameter, as a list; with several names, a list of each kind of slot."""
-        names = [name] if isinstance(name, str) else list(name)
-        several = isinstance(initializer, (list, tuple))
-        starts = list(initializer) if several else [initializer] * len(names)
-        slots: list[list[Variable]] = [[] for _ in names]
-        for v in trainable_variables:
-            for kind, n, start in zip(slots, names, starts, strict=True):
-                kind.append(self.add_variable_from_reference(v, n, start))
-        return slots[0] if isinstance(name, str) else slots
-
-    def _get_variable_index(self, variable: Variable) -> int:
-        return self._index[id(variable)]
-
-    def assign(self, variable: Variable, value: Any) -> None:
-        """Sets a variable: what Keras's optimizers call within `update_step`."""
-        variable.assign(value)
-
-    def assign_add(self, variable: Variable, value: Any) -> None:
-        """Adds to a variable."""
-        variable.assign_add(value)
-
-    def assign_sub(self, variable: Variable, value: Any) -> None:
-        """Subtracts from a variable."""
-        variable.assign_sub(value)
 
     # ------------------------------------------------------------------------------- step
 
@@ -464,46 +348,11 @@ class Optimizer(Tracked):
         """Those of the variables that this optimizer was built with."""
         return [v for v in var_list if id(v) in self._index]
 
-    # ------------------------------------------------------------------- scaling, weights
+    # --------------------------------------------------------------------- scaling, config
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss that gradients are to be taken of."""
         return ops.multiply(loss, self.loss_scale_factor) if self.loss_scale_factor else loss
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets all variables of the optimizer, in the order of `variables`.
-
-        Raises:
-            ValueError: The number of values or one of their shapes does not fit; nothing is set then.
-        """
-        if not self.built:
-            raise ValueError(
-                "You are calling `set_weights()` on an optimizer that has not yet been built. Please call "
-                "`optimizer.build(trainable_variables)` to create the optimizer weights before calling "
-                "`set_weights()`."
-            )
-        if len(weights) != len(self._variables):
-            raise ValueError(
-                f"optimizer {self.name} has {len(self._variables)} variables, got {len(weights)} values"
-            )
-        values = [np.asarray(w) for w in weights]
-        for v, w in zip(self._variables, values, strict=True):
-            if v.shape != w.shape:
-                raise ValueError(
-                    f"Optimizer variable {v.path} has shape {v.shape} not compatible with provided weight "
-                    f"shape {w.shape}."
-                )
-        for v, w in zip(self._variables, values, strict=True):
-            v.assign(w)
-
-    def save_own_variables(self, store: dict[str, Any]) -> None:
-        """Writes the values of all variables into a mapping, under their numbers."""
-        for i, v in enumerate(self._variables):
-            store[str(i)] = v.numpy()
-
-    def load_own_variables(self, store: dict[str, Any]) -> None:
-        """Sets all variables from what `save_own_variables` wrote."""
-        self.set_weights([store[str(i)] for i in range(len(store))])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain Python values."""

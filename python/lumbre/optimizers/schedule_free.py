@@ -105,12 +105,12 @@ class ScheduleFreeAdamW(Elementwise):
         if not int(self.iterations):  # the weights may have been set since z was
             for v, z in zip(variables, self._slots_of(variables)[0], strict=True):
                 z.assign(v.value)
-        elif float(self._averaged):
+        elif float(self._averaged.numpy()):
             self._move(variables, self.beta_1)
         self._averaged.assign(0.0)
 
     def leave_training(self, var_list: Iterable[Variable]) -> None:
-        if self.built and int(self.iterations) and not float(self._averaged):
+        if self.built and int(self.iterations) and not float(self._averaged.numpy()):
             self._move(self._known(var_list), 1.0 / self.beta_1)
             self._averaged.assign(1.0)
 

@@ -129,9 +129,10 @@ from lumbre.ops.metric import (
     sparse_categorical_accuracy,
 )
 from lumbre.ops.optimizer import (
-    adam_update,
     increment,
-    sgd_update,
+    lamb_norms,
+    optimizer_update,
+    square_sums,
 )
 from lumbre.ops.products import (
     linear,
@@ -212,7 +213,6 @@ __all__ = [
     "abs",
     "absolute",
     "activation_grad",
-    "adam_update",
     "add",
     "all",
     "any",
@@ -276,6 +276,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "lamb_norms",
     "leaky_relu",
     "less",
     "less_equal",
@@ -312,6 +313,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optimizer_update",
     "outer",
     "pad",
     "pick",
@@ -329,7 +331,6 @@ __all__ = [
     "rsqrt",
     "scatter",
     "selu",
-    "sgd_update",
     "shape",
     "shuffle",
     "sigmoid",
@@ -349,6 +350,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "square_sums",
     "squareplus",
     "squeeze",
     "stack",

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-import numpy as np
-
-from lumbre import initializers, ops
+from lumbre import ops
 from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
-from lumbre.capture import Tracked
-from lumbre.config import floatx
 from lumbre.lookup import auto_name
 from lumbre.optimizers import clipping, schedules
+from lumbre.optimizers.state import OptimizerState
 from lumbre.tensor import Variable
 
 
-class Optimizer(Tracked):
+class SharedButDecay(TypedDict, total=False):
+    """The shared arguments of an optimizer with a weight decay of its own."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+class Shared(SharedButDecay, total=False):
+    """The arguments that every optimizer has: those of `Optimizer` but the learning rate."""
+
+    weight_decay: float | None
+
+
+class Optimizer(OptimizerState):
     """A rule for following gradients.
 
     A subclass defines `build(variables)`, which creates its slots, and `update_step(gradient,
     variable, learning_rate)`, which assigns to the variable. One that can update all parameters in a
-    single kernel call defines `update_all` beside it.
+    single kernel call defines `update_all` beside it, and with `fused = True` receives there what
+    `_before` returns, too, to clip and decay in the same pass.
 
     A step is: scale back, clip, decay weights, update, average, apply constraints, count.
 
@@ -56,8 +75,22 @@ class Optimizer(Tracked):
         array([0.5, 2.5], dtype=float32)
     """
 
-    # Assigning these only writes to a Variable, or sets something that Tracked sees by itself.
-    _untracked = frozenset({"learning_rate", "iterations"})
+    fused = False
+    """Whether `update_all` clips gradients and decays weights itself."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Spells the shared arguments out in the signature of a class that passes them on."""
+        super().__init_subclass__(**kwargs)
+        own = [p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"]
+        if own and own[-1].kind is inspect.Parameter.VAR_KEYWORD:
+            base = inspect.signature(Optimizer.__init__).parameters
+            named = {p.name for p in own}
+            shared = [
+                p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                for name, p in base.items()
+                if name in Shared.__annotations__ and name not in named
+            ]
+            cls.__signature__ = inspect.Signature([*own[:-1], *shared, own[-1]])  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -89,10 +122,7 @@ class Optimizer(Tracked):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._check_options()
-        self.built = False
-        self._variables: list[Variable] = []
-        self._trainable_variables: list[Variable] = []
-        self._index: dict[int, int] = {}
+        super().__init__()
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
         self._no_decay: list[re.Pattern[str]] = []
@@ -125,67 +155,6 @@ class Optimizer(Tracked):
                 f"Received: gradient_accumulation_steps={steps}"
             )
 
-    def _rate(self, learning_rate: Any) -> Any:
-        """The learning rate as it is kept: a schedule, a function, or a Variable."""
-        if callable(learning_rate) and not isinstance(learning_rate, (Tensor, Variable)):
-            return learning_rate
-        if not isinstance(learning_rate, float):
-            raise ValueError(
-                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, or a "
-                "callable (that takes in the current iteration value and returns the corresponding "
-                f"learning rate value). Received instead: learning_rate={learning_rate}"
-            )
-        return self._own(Variable(learning_rate, dtype=floatx(), trainable=False, name="learning_rate"))
-
-    def _own(self, variable: Variable) -> Variable:
-        variable.path = f"{self.name}/{variable.name}"
-        self._variables.append(variable)
-        return variable
-
-    # ------------------------------------------------------------------------------ state
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The iteration count, the learning rate unless it is a schedule, and the slots."""
-        return list(self._variables)
-
-    @property
-    def iterations(self) -> Any:
-        """How many updates were made."""
-        if self.gradient_accumulation_steps:
-            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
-        return self._iterations
-
-    @property
-    def learning_rate(self) -> Any:
-        """The present learning rate: a Variable, or what the schedule or function gives."""
-        if isinstance(self._learning_rate, schedules.LearningRateSchedule):
-            return self._learning_rate(self._iterations.value)
-        return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        if isinstance(value, schedules.LearningRateSchedule) or (
-            callable(value) and not isinstance(value, (Tensor, Variable))
-        ):
-            if isinstance(self._learning_rate, Variable):
-                self._variables = [v for v in self._variables if v is not self._learning_rate]
-            self._learning_rate = value
-        elif isinstance(self._learning_rate, schedules.LearningRateSchedule):
-            raise TypeError(
-                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` "
-                "constructor argument, hence its learning rate is not settable. If you need the "
-                "learning rate to be settable, you should instantiate the optimizer with a float "
-                "`learning_rate` argument."
-            )
-        elif isinstance(self._learning_rate, Variable):
-            self._learning_rate.assign(value)
-        else:
-            raise TypeError(
-                "the learning rate of this optimizer is a function, which a number cannot replace: "
-                "create the optimizer with a float `learning_rate`"
-            )
-
     def build(self, variables: Iterable[Variable]) -> None:
         """Creates the slots of these variables, which are then the ones that can be updated."""
         self._trainable_variables = list(variables)
@@ -197,44 +166,6 @@ class Optimizer(Tracked):
                 self._trainable_variables, "gradient_accumulator"
             )
         self.built = True
-
-    def add_variable(
-        self,
-        shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: str | None = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A new Variable of the optimizer's state."""
-        start = initializers.get(initializer)
-        return self._own(Variable(start, shape=tuple(shape), dtype=dtype, trainable=False, name=name))
-
-    def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
-    ) -> Variable:
-        """A slot: a new Variable of the shape and dtype of a parameter."""
-        reference = reference_variable.path.replace("/", "_")
-        return self.add_variable(
-            reference_variable.shape,
-            initializer,
-            dtype=reference_variable.dtype,
-            name=f"{reference}_{name or 'slot'}",
-        )
-
-    def add_optimizer_variables(
-        self, trainable_variables: Iterable[Variable], name: str | Sequence[str], initializer: Any = "zeros"
-    ) -> Any:
-        """A slot for each parameter, as a list; with several names, a list of each kind of slot."""
-        names = [name] if isinstance(name, str) else list(name)
-        starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
-        slots: list[list[Variable]] = [[] for _ in names]
-        for v in trainable_variables:
-            for kind, n, start in zip(slots, names, starts, strict=True):
-                kind.append(self.add_variable_from_reference(v, n, start))
-        return slots[0] if isinstance(name, str) else slots
-
-    def _get_variable_index(self, variable: Variable) -> int:
-        return self._index[id(variable)]
 
     # ------------------------------------------------------------------------------- step
 
@@ -304,40 +235,54 @@ class Optimizer(Tracked):
         return variables
 
     def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
-        grads = self._clip(grads)
         rate = self.learning_rate
         rate = rate if isinstance(rate, (Tensor, Variable)) else as_tensor(float(rate), "float32")
-        self._decay(variables, rate)
         # A subclass that redefines `update_step` below a class with `update_all` means the former.
         owner = next(c for c in type(self).__mro__ if "update_step" in vars(c))
+        if "update_all" in vars(owner) and self.fused:
+            self.update_all(grads, variables, rate, **self._before(grads, variables))
+            return
+        grads = self._clip(grads)
+        self._decay(variables, rate)
         update = type(self).update_all if "update_all" in vars(owner) else Optimizer.update_all
         update(self, grads, variables, rate)
+
+    def _before(self, grads: list[Tensor], variables: list[Variable]) -> dict[str, Any]:
+        """What is done to gradients and weights before the update, as arguments of `optimizer_update`.
+
+        Clipping to norms takes a pass over the gradients, for the norms.
+        """
+        before: dict[str, Any] = {"clipvalue": self.clipvalue}
+        if self.clipnorm is not None and self.clipnorm > 0:
+            before["factors"] = clipping.norm_factors(grads, self.clipnorm)
+        elif self.global_clipnorm is not None and self.global_clipnorm > 0:
+            before["factors"] = clipping.global_norm_factor(grads, self.global_clipnorm)
+        if self.weight_decay is not None:
+            before["weight_decay"] = self.weight_decay
+            before["decayed"] = [int(self._decays(v)) for v in variables]
+        return before
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         """Updates one variable, and its slots, by assigning to them."""
         raise NotImplementedError(f"{type(self).__name__} must implement `update_step()`")
 
-    def update_all(self, grads: list[Tensor], variables: list[Variable], learning_rate: Any) -> None:
+    def update_all(
+        self, grads: list[Tensor], variables: list[Variable], learning_rate: Any, **before: Any
+    ) -> None:
         """Updates all variables: one after the other, where a subclass has nothing faster."""
         for g, v in zip(grads, variables, strict=True):
             self.update_step(g, v, learning_rate)
 
     def _clip(self, grads: list[Tensor]) -> list[Tensor]:
-        if self.clipnorm is not None and self.clipnorm > 0:
-            return [clipping.clip_by_norm(g, self.clipnorm) for g in grads]
-        if self.global_clipnorm is not None and self.global_clipnorm > 0:
-            return clipping.clip_by_global_norm(grads, self.global_clipnorm)
-        if self.clipvalue is not None and self.clipvalue > 0:
-            return [clipping.clip_by_value(g, self.clipvalue) for g in grads]
-        return grads
+        before = self._before(grads, [])
+        if before.get("factors") is not None:
+            grads = clipping.scale(grads, before["factors"])
+        return clipping.clip_by_value(grads, self.clipvalue) if self.clipvalue else grads
 
     def _decay(self, variables: list[Variable], rate: Any) -> None:
-        if self.weight_decay is None:
-            return
-        share = ops.multiply(rate, self.weight_decay)
-        for v in variables:
-            if self._decays(v):
-                v.assign(ops.subtract(v.value, ops.multiply(v.value, ops.cast(share, v.dtype))))
+        if self.weight_decay is not None:
+            decaying = [v for v in variables if self._decays(v)]
+            ops.optimizer_update("decay", decaying, [], [], rate, weight_decay=self.weight_decay)
 
     def _decays(self, variable: Variable) -> bool:
         excluded = id(variable) in self._no_decay_ids
@@ -366,11 +311,8 @@ class Optimizer(Tracked):
         due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         kept = {id(v) for v in (self._iterations, self._learning_rate, *self._averages, *self._accumulators)}
         touched = [*variables, *(v for v in self._variables if id(v) not in kept)]
-        # Copies: a recorded step cannot use what a Variable held before its update.
-        before = [kernel("copy", v.value) for v in touched]
-        self._update([ops.divide(c, float(steps)) for c in collected], variables)
-        for v, old in zip(touched, before, strict=True):
-            v.assign(ops.where(due, v.value, old))
+        means = [ops.divide(c, float(steps)) for c in collected]
+        only_if(due, touched, lambda: self._update(means, variables))
         for s, c in zip(sums, collected, strict=True):
             s.assign(ops.where(due, ops.zeros_like(c), c))
 
@@ -379,11 +321,8 @@ class Optimizer(Tracked):
     def _average(self) -> None:
         """Moves the averages on, from the parameters themselves at the first step."""
         started = ops.not_equal(self.iterations, 0)
-        momentum = ops.multiply(ops.cast(started, "float32"), self.ema_momentum)
-        for v, average in zip(self._trainable_variables, self._averages, strict=True):
-            keep = ops.cast(momentum, v.dtype)
-            new = ops.multiply(v.value, ops.subtract(1.0, keep))
-            average.assign(ops.add(ops.multiply(average.value, keep), new))
+        keep = ops.multiply(ops.cast(started, "float32"), self.ema_momentum)
+        ops.optimizer_update("average", self._averages, self._trainable_variables, [], keep)
         if self.ema_overwrite_frequency:
             due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
             for v, average in zip(self._trainable_variables, self._averages, strict=True):
@@ -392,49 +331,28 @@ class Optimizer(Tracked):
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """What `fit` calls at its end: with `use_ema`, parameters become their averages."""
         if self.use_ema:
-            for v in var_list:
+            for v in self._known(var_list):
                 v.assign(self._averages[self._get_variable_index(v)].value)
 
-    # ------------------------------------------------------------------- scaling, weights
+    def enter_training(self, var_list: Iterable[Variable]) -> None:
+        """What `fit` calls before the steps of an epoch: parameters become what gradients are taken at.
+
+        Only an optimizer that infers with other parameters than it trains defines it; see
+        `ScheduleFreeAdamW`.
+        """
+
+    def leave_training(self, var_list: Iterable[Variable]) -> None:
+        """What `fit` calls after the steps of an epoch: parameters become those to infer with."""
+
+    def _known(self, var_list: Iterable[Variable]) -> list[Variable]:
+        """Those of the variables that this optimizer was built with."""
+        return [v for v in var_list if id(v) in self._index]
+
+    # --------------------------------------------------------------------- scaling, config
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss that gradients are to be taken of."""
         return ops.multiply(loss, self.loss_scale_factor) if self.loss_scale_factor else loss
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets all variables of the optimizer, in the order of `variables`.
-
-        Raises:
-            ValueError: The number of values or one of their shapes does not fit; nothing is set then.
-        """
-        if not self.built:
-            raise ValueError(
-                "You are calling `set_weights()` on an optimizer that has not yet been built. Please call "
-                "`optimizer.build(trainable_variables)` to create the optimizer weights before calling "
-                "`set_weights()`."
-            )
-        if len(weights) != len(self._variables):
-            raise ValueError(
-                f"optimizer {self.name} has {len(self._variables)} variables, got {len(weights)} values"
-            )
-        values = [np.asarray(w) for w in weights]
-        for v, w in zip(self._variables, values, strict=True):
-            if v.shape != w.shape:
-                raise ValueError(
-                    f"Optimizer variable {v.path} has shape {v.shape} not compatible with provided weight "
-                    f"shape {w.shape}."
-                )
-        for v, w in zip(self._variables, values, strict=True):
-            v.assign(w)
-
-    def save_own_variables(self, store: dict[str, Any]) -> None:
-        """Writes the values of all variables into a mapping, under their numbers."""
-        for i, v in enumerate(self._variables):
-            store[str(i)] = v.numpy()
-
-    def load_own_variables(self, store: dict[str, Any]) -> None:
-        """Sets all variables from what `save_own_variables` wrote."""
-        self.set_weights([store[str(i)] for i in range(len(store))])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain Python values."""
@@ -464,6 +382,18 @@ class Optimizer(Tracked):
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = schedules.deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
+
+
+def only_if(condition: Tensor, variables: Sequence[Variable], act: Callable[[], None]) -> None:
+    """Does something, and takes it back in these Variables where the condition, a tensor, is false.
+
+    The condition is data, not control flow, so that a recorded step does the same.
+    """
+    # Copies: a recorded step cannot use what a Variable held before its update.
+    before = [kernel("copy", v.value) for v in variables]
+    act()
+    for v, old in zip(variables, before, strict=True):
+        v.assign(ops.where(condition, v.value, old))
 
 
 def _drop_missing(grads: list[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Unpack
 
-from lumbre import ops
-from lumbre.autograd import Tensor
-from lumbre.optimizers.optimizer import Optimizer, Rate
+from lumbre.optimizers.elementwise import Elementwise
+from lumbre.optimizers.optimizer import Rate, Shared
 from lumbre.tensor import Variable
 
 
-class SGD(Optimizer):
+class SGD(Elementwise):
     """Stochastic gradient descent: `w -= learning_rate · g`.
 
     With momentum, `v = momentum · v - learning_rate · g` and `w += v`; with `nesterov` as well,
@@ -36,59 +34,21 @@ class SGD(Optimizer):
         array([0.5], dtype=float32)
     """
 
+    rule = "sgd"
+    numbers = ("momentum", "nesterov")
+
     def __init__(
         self,
         learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, **shared)
         if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must be a float between [0, 1]. Received: momentum={momentum}")
         self.momentum = float(momentum)
         self.nesterov = bool(nesterov)
-        self._velocities: list[Variable] = []
 
-    def build(self, variables: Iterable[Variable]) -> None:
-        if self.built:
-            return
-        variables = list(variables)
-        super().build(variables)
-        if self.momentum:
-            self._velocities = self.add_optimizer_variables(variables, "momentum")
-
-    def update_all(self, grads: list[Tensor], variables: list[Variable], learning_rate: Any) -> None:
-        velocities = None
-        if self.momentum:
-            velocities = [self._velocities[self._get_variable_index(v)] for v in variables]
-        ops.sgd_update(variables, grads, velocities, learning_rate, self.momentum, self.nesterov)
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
-        self.update_all([gradient], [variable], learning_rate)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+    def _make_slots(self, variables: list[Variable]) -> list[list[Variable]]:
+        return [self.add_optimizer_variables(variables, "momentum")] if self.momentum else []

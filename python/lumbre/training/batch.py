@@ -178,7 +178,8 @@ class BatchSteps:
         loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         variables = self.trainable_variables
         if variables:
-            self.optimizer.apply(autograd.grad(loss, variables), variables)
+            scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply(autograd.grad(scaled, variables), variables)
         with autograd.no_grad():
             return self._measure(loss, x, y, y_pred, sample_weight)
 

@@ -105,6 +105,8 @@ def fit(
     for epoch in epochs:
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
+        if model.optimizer is not None:
+            model.optimizer.enter_training(model.trainable_variables)
         steps = run_epoch(
             "train",
             feed,
@@ -114,6 +116,8 @@ def fit(
             lambda: model.stop_training,
             model.steps_per_execution,
         )
+        if model.optimizer is not None:
+            model.optimizer.leave_training(model.trainable_variables)
         if steps == 0:  # the data had ended before the epoch began, about which the feed warned
             break
         logs = model._read_logs("train")

@@ -81,7 +81,21 @@ impl Network {
         let db1 = call("sum", &[&dh], &[], &[Attr::Ints(vec![0])]).swap_remove(0);
         let ins = [&self.rate.read().unwrap(), &self.iterations.read().unwrap(), &dw1, &db1, &dw2, &db2];
         let cells: Vec<&Arc<Cell>> = self.params.iter().chain(&self.m).chain(&self.v).collect();
-        call("adam", &ins, &cells, &[Attr::Float(0.9), Attr::Float(0.999), Attr::Float(1e-7), Attr::Int(0)]);
+        call(
+            "adam",
+            &ins,
+            &cells,
+            &[
+                Attr::None,
+                Attr::None,
+                Attr::None,
+                Attr::None,
+                Attr::Float(0.9),
+                Attr::Float(0.999),
+                Attr::Float(1e-7),
+                Attr::Int(0),
+            ],
+        );
         call("increment", &[], &[&self.iterations], &[none]);
         loss[0].clone()
     }

@@ -22,5 +22,8 @@ pub static FAMILIES: &[&[OpDef]] = &[
     loss::ROWS,
     random::ROWS,
     optimizer::ROWS,
+    optimizer::rules::ROWS,
+    optimizer::moments::ROWS,
+    optimizer::norms::ROWS,
     metric::ROWS,
 ];

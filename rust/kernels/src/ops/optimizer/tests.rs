@@ -1,4 +1,5 @@
-use super::{power, step_size};
+use super::power;
+use super::walk::Numbers;
 use crate::op::Attr;
 use crate::testing::{Array, call, uniform};
 
@@ -46,8 +47,8 @@ fn check(name: &str, scalars: &[Array], kinds: usize, attrs: &[(&str, Attr)], st
 
 #[test]
 fn sgd() {
-    let rate = [Array::new(&[], &[0.01f32])];
-    check("sgd", &rate, 1, &[], |g, o| o[0] -= 0.01 * g);
+    let rate = [Array::new(&[], &[0.01f32]), Array::new(&[], &[0i64])];
+    check("sgd", &rate, 1, &[("momentum", Attr::Float(0.0))], |g, o| o[0] -= 0.01 * g);
     for nesterov in [false, true] {
         let attrs = [("momentum", Attr::Float(0.9)), ("nesterov", Attr::Int(nesterov as i64))];
         check("sgd", &rate, 2, &attrs, |g, o| {
@@ -94,9 +95,11 @@ fn powers() {
     }
     assert_eq!(power(0.999, u64::MAX), 0.0);
     // float32's 0.999 is 0.99900001287, so α of the first step is 6e-6 larger than it would be in float64.
-    assert_eq!(step_size(0.001, 0.9, 0.999, 1), 0.001 * (1.0f32 - 0.999f32).sqrt() / (1.0f32 - 0.9f32));
+    let alpha = |t, single| Numbers { rate: 0.001, t, scalars: &[], single }.alpha(0.9, 0.999);
+    assert_eq!(alpha(1, true), f64::from(0.001 * (1.0f32 - 0.999f32).sqrt() / (1.0f32 - 0.9f32)));
     let exact = 0.001 * (1.0 - 0.999f64.powi(1000)).sqrt() / (1.0 - 0.9f64.powi(1000));
-    assert!((step_size(0.001, 0.9, 0.999, 1000) as f64 / exact - 1.0).abs() < 2e-5);
+    assert!((alpha(1000, true) / exact - 1.0).abs() < 2e-5);
+    assert!((alpha(1000, false) / exact - 1.0).abs() < 1e-12);
 }
 
 #[test]
@@ -119,18 +122,17 @@ fn bad_operands() {
         let message = call(name, ins, inouts, attrs).err().unwrap().to_string();
         assert!(message.starts_with(name) && message.contains(text), "{message}");
     };
-    fails(
-        "sgd",
-        &[p(), p()],
-        &mut [p()],
-        &[],
-        "`learning_rate` must be a float32 or float64 scalar, got float32(2,)",
-    );
-    fails("sgd", &[], &mut [], &[], "got nothing");
-    fails("sgd", &[rate.clone(), p()], &mut [p(), p()], &[], "got 2 for 1 gradients");
+    let still = [("momentum", Attr::Float(0.0))];
+    let text = "`learning_rate` must be a float32 or float64 scalar, got float32(2,)";
+    fails("sgd", &[p(), p()], &mut [p()], &still, text);
+    fails("sgd", &[], &mut [], &still, "got nothing");
+    let text = "1 to read (gradient) and 1 to update (the parameter), got 1 and 2";
+    fails("sgd", &[rate.clone(), step.clone(), p()], &mut [p(), p()], &still, text);
     let short = Array::new(&[1], &[1.0f32]);
-    fails("sgd", &[rate.clone(), short], &mut [p()], &[], "the gradient of parameter 0 must be float32(2,)");
-    fails("sgd", &[rate.clone(), p()], &mut [p()], &[("momentum", Attr::Float(1.5))], "must lie in [0, 1], got 1.5");
+    let text = "the gradient of parameter 0 must be float32(2,)";
+    fails("sgd", &[rate.clone(), step.clone(), short], &mut [p()], &still, text);
+    let fast = [("momentum", Attr::Float(1.5))];
+    fails("sgd", &[rate.clone(), step.clone(), p()], &mut [p(), p()], &fast, "must lie in [0, 1], got 1.5");
     fails("adam", &[rate.clone(), rate.clone()], &mut [], &betas(false), "`iterations` must be a int64 scalar");
     fails("adam", &[rate.clone(), step.clone()], &mut [], &[], "`beta_1` must lie in [0, 1), got NaN");
     let double = Array::new(&[2], &[1.0f64, 2.0]);

@@ -1,0 +1,114 @@
+"""Adam's second moment from its rows' and columns' means, and nothing else kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from lumbre import ops
+from lumbre.autograd import Tensor, as_tensor
+from lumbre.optimizers.optimizer import Optimizer, Rate, Shared
+from lumbre.tensor import Variable
+
+
+class Adafactor(Optimizer):
+    """Adam without momentum, with a second moment in the memory of its rows and columns.
+
+    With `ρ = 1 - t ^ beta_2_decay` in step t, `r = ρ r + (1 - ρ) mean(g² + epsilon_1)` over the last
+    axis, c likewise over the last but one, and `v = r c / mean(r)`; a vector or scalar keeps
+    `v = ρ v + (1 - ρ) (g² + epsilon_1)` itself. With `u = g / sqrt(v)`, the step is
+    `w -= max(epsilon_2, rms(w)) · min(learning_rate, 1 / sqrt(t)) · u / max(1, rms(u) / clip_threshold)`.
+    Source: Shazeer and Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost.
+
+    The least for a matrix are six streams of memory: its gradient is read for the means, for rms(u)
+    and for the step, the weight for its rms and for the step, which writes it.
+
+    Args:
+        learning_rate: A float, a `LearningRateSchedule`, or a function without arguments.
+        beta_2_decay: How ρ approaches 1.
+        epsilon_1: Keeps v from 0.
+        epsilon_2: The least scale of a parameter.
+        clip_threshold: The largest rms(u).
+        relative_step: Without effect, as in Keras, where 1 / sqrt(t) bounds every rate.
+
+    The other arguments are those of `Optimizer`. Unlike Keras's, v of a matrix is not kept.
+
+    Example:
+        >>> import lumbre
+        >>> w = lumbre.Variable([[2.0, 2.0], [2.0, 2.0]])
+        >>> lumbre.optimizers.Adafactor(0.5).apply([lumbre.Tensor([[4.0, -4.0], [2.0, -2.0]])], [w])
+        >>> w.numpy()
+        array([[1., 3.],
+               [1., 3.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
+        **shared: Unpack[Shared],
+    ) -> None:
+        super().__init__(learning_rate, **shared)
+        self.beta_2_decay = beta_2_decay
+        self.epsilon_1 = epsilon_1
+        self.epsilon_2 = epsilon_2
+        self.clip_threshold = clip_threshold
+        self.relative_step = relative_step
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        self._slots: list[list[Variable]] = []
+        for v in variables:
+            if v.ndim < 2:
+                self._slots.append([self.add_variable_from_reference(v, "velocity")])
+            else:
+                rows, columns = v.shape[:-1], (*v.shape[:-2], v.shape[-1])
+                self._slots.append(
+                    [self.add_variable(s, dtype=v.dtype, name=v.name) for s in (rows, columns)]
+                )
+
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
+        rate = ops.cast(learning_rate, variable.dtype)
+        t = ops.cast(ops.add(self.iterations, 1), variable.dtype)
+        bounded = ops.minimum(rate, ops.divide(1.0, ops.sqrt(t)))
+        alpha = ops.multiply(ops.maximum(self.epsilon_2, _rms(as_tensor(variable))), bounded)
+        rho = ops.subtract(1.0, ops.power(t, self.beta_2_decay))
+        squares = ops.add(ops.square(gradient), self.epsilon_1)
+        slots = self._slots[self._get_variable_index(variable)]
+        if variable.ndim < 2:
+            u = ops.divide(gradient, ops.sqrt(_move(slots[0], squares, rho)))
+        else:
+            r = _move(slots[0], ops.mean(squares, axis=-1), rho)
+            c = _move(slots[1], ops.mean(squares, axis=-2), rho)
+            r = ops.divide(r, ops.mean(r, axis=-1, keepdims=True))
+            u = ops.divide(gradient, ops.sqrt(ops.multiply(ops.expand_dims(r, -1), ops.expand_dims(c, -2))))
+        shortened = ops.maximum(1.0, ops.divide(_rms(u), self.clip_threshold))
+        variable.assign_sub(ops.multiply(u, ops.divide(alpha, shortened)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "beta_2_decay": self.beta_2_decay,
+            "epsilon_1": self.epsilon_1,
+            "epsilon_2": self.epsilon_2,
+            "clip_threshold": self.clip_threshold,
+            "relative_step": self.relative_step,
+        }
+
+
+def _rms(x: Tensor) -> Tensor:
+    squares = ops.sum(ops.square_sums([x]))
+    return ops.cast(ops.sqrt(ops.divide(squares, float(max(x.size, 1)))), x.dtype)
+
+
+def _move(slot: Variable, value: Tensor, rho: Tensor) -> Tensor:
+    mean = ops.add(ops.multiply(rho, slot), ops.multiply(ops.subtract(1.0, rho), value))
+    slot.assign(mean)
+    return mean

@@ -1,0 +1,53 @@
+"""The base of all schedules.
+
+A schedule is called with the number of finished steps, an integer Tensor that is 0 at the first
+step, and returns a scalar Tensor. Made of ops, it runs inside the recorded training step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lumbre.autograd import Tensor, as_tensor
+from lumbre.capture import Tracked
+
+
+class LearningRateSchedule(Tracked):
+    """A rule `__call__(step)` for the learning rate. Subclasses define it and `get_config`.
+
+    Example:
+        >>> import lumbre
+        >>> class Halving(lumbre.optimizers.schedules.LearningRateSchedule):
+        ...     def __call__(self, step):
+        ...         return lumbre.ops.power(0.5, lumbre.ops.cast(step, "float32"))
+        >>> Halving()(2).item()
+        0.25
+    """
+
+    def __call__(self, step: Any) -> Any:
+        raise NotImplementedError(
+            f"Learning rate schedule '{type(self).__name__}' must override `__call__(self, step)`."
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain Python values."""
+        raise NotImplementedError(
+            f"Learning rate schedule '{type(self).__name__}' must override `get_config()` in order to be "
+            "serializable."
+        )
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
+        """The schedule that `get_config` described."""
+        return cls(**config)
+
+
+def as_step(step: Any) -> Tensor:
+    """The number of a step as schedules compute with it."""
+    return as_tensor(step, "float32")
+
+
+def check_steps(name: str, steps: float) -> None:
+    """Refuses a number of steps that is not positive."""
+    if steps <= 0:
+        raise ValueError(f"Argument `{name}` must be > 0. Received: {name}={steps}")

@@ -74,11 +74,10 @@ impl Network {
         let (t, f) = (Attr::Int(1), Attr::Int(0));
         let dw2 = call("matmul", &[&dropped[0], dz], &[], &[t.clone(), f.clone()]).swap_remove(0);
         let db2 = call("sum", &[dz], &[], &[Attr::Ints(vec![0])]).swap_remove(0);
-        let dh = call("matmul", &[dz, &w2], &[], &[f.clone(), t.clone()]).swap_remove(0);
+        let dh = call("matmul", &[dz, &w2], &[], &[f, t]).swap_remove(0);
         let dh = call("dropout", &[&dh, &dropped[1]], &[], &[Attr::Float(0.2)]).swap_remove(0);
         let dh = call("activation_grad", &[&dh, &h], &[], &[Attr::Int(RELU)]).swap_remove(0);
-        let dw1 = call("matmul", &[x, &dh], &[], &[t, f]).swap_remove(0);
-        let db1 = call("sum", &[&dh], &[], &[Attr::Ints(vec![0])]).swap_remove(0);
+        let [dw1, db1] = <[Array; 2]>::try_from(call("linear_grad_weights", &[x, &dh], &[], &[])).ok().unwrap();
         let ins = [&self.rate.read().unwrap(), &self.iterations.read().unwrap(), &dw1, &db1, &dw2, &db2];
         let cells: Vec<&Arc<Cell>> = self.params.iter().chain(&self.m).chain(&self.v).collect();
         call(
@@ -172,6 +171,10 @@ fn replayed() -> u64 {
         let replayed = program.replay(&request).unwrap();
         assert_eq!(&replayed.outputs[0].meta().shape[..], &[replayed.steps, BATCH]);
         done += replayed.steps;
+        // Weights that lie in panels are asked for in row-major order in between, often and then no more.
+        if done < STEPS / 2 {
+            network.hash();
+        }
     }
     network.hash()
 }

@@ -334,6 +334,7 @@ impl Region<'_> {
             Source::Transposed => (std::ptr::null(), 0),
             _ => self.b.at(terms.first, j).strip(),
         };
+        let ahead = if matches!(self.b, Matrix::Panels { .. }) { AHEAD_IN_PANELS } else { AHEAD };
         Tile {
             k: terms.count,
             a: self.a.ptr,
@@ -349,7 +350,7 @@ impl Region<'_> {
             relu: finish && self.activation == Activation::Relu,
             lanes: 0,
             copy: std::ptr::null_mut(),
-            ahead: (AHEAD * b_row) as isize,
+            ahead: (ahead * b_row) as isize,
             next: std::ptr::null(),
         }
     }
@@ -357,3 +358,7 @@ impl Region<'_> {
 
 /// Rows of B that are fetched ahead of the one in use: some 100 cycles.
 const AHEAD: usize = 8;
+
+/// The same where rows lie one after another, so that none pushes another out: as far as memory outside of the core's own
+/// caches takes.
+const AHEAD_IN_PANELS: usize = 64;

@@ -136,6 +136,7 @@ from lumbre.ops.optimizer import (
 )
 from lumbre.ops.products import (
     linear,
+    linear_grad_input,
     linear_grad_weights,
     matmul,
     matmul_t,
@@ -281,6 +282,7 @@ __all__ = [
     "less",
     "less_equal",
     "linear",
+    "linear_grad_input",
     "linear_grad_weights",
     "log",
     "log1p",

@@ -9,7 +9,7 @@ import numpy as np
 
 from lumbre.autograd import FLOATS, Rule, Tensor, as_tensor, kernel, record
 from lumbre.ops.activation import NUMBERS, activation_grad, relu, tanh
-from lumbre.ops.arithmetic import add
+from lumbre.ops.arithmetic import add, multiply
 from lumbre.ops.dtypes import COMPUTED, WIDE, cast, promote
 from lumbre.ops.reduce import sum as sum_
 from lumbre.ops.shapes import broadcast_to, reshape
@@ -232,6 +232,67 @@ def linear_grad_weights(x: Any, g: Any) -> tuple[Tensor, Tensor]:
     rules = (lambda h, _: product(b, h, False, True), lambda h, _: product(a, h))
     record(dw, (a, b), rules, name="linear_grad_weights")
     return dw, record(db, (b,), (lambda h, _: broadcast_to(h, b.shape),), name="linear_grad_weights")
+
+
+@op(
+    ref=lambda g, w, y, scale=1.0: np.where(y > 0, np.matmul(g, w.T) * scale, 0.0),
+    cases=[
+        Case((In((4, 3)), In((5, 3)), In((4, 5), 0.1, 0.9))),
+        Case((In((33, 70)), In((40, 70)), In((33, 40)), 1.25), ulp=16, grad=False),
+        Case((In((2, 3, 4)), In((5, 4)), In((2, 3, 5), 0.1, 0.9), 2.0), ulp=8),
+        Case(
+            (In((4, 3), dtype="float64"), In((5, 3), dtype="float64"), In((4, 5), dtype="float64")),
+            grad=False,
+        ),
+    ],
+    bad=[
+        Bad(
+            (np.ones((2, 3)), np.ones((4, 5)), np.ones((2, 4))), ValueError, r"w \(k, n\).*\(2, 3\).*\(4, 5\)"
+        )
+    ],
+    kernels=["linear_grad_input"],
+)
+def linear_grad_input(g: Any, w: Any, y: Any, scale: float = 1.0) -> Tensor:
+    """The gradient at z of `y = relu(z)`, from `g`, the gradient at y·w: scale · g·wᵀ where y > 0.
+
+    With a dropout between, `y` is the dropped result and `scale` what the dropout multiplies by. A recorded
+    step uses it in the place of the separate ops.
+
+    Args:
+        g: A tensor of shape (..., n).
+        w: One of shape (k, n).
+        y: One of shape (..., k).
+        scale: A number.
+
+    Returns:
+        A tensor of shape (..., k).
+
+    Raises:
+        ValueError: Shapes that do not fit.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.linear_grad_input([[1.0]], [[2.0], [3.0]], [[0.0, 5.0]]).numpy()
+        array([[0., 3.]], dtype=float32)
+    """
+    a, b, y = promote(as_tensor(g), as_tensor(w), as_tensor(y))
+    if b.ndim != 2 or not a.ndim or a.shape[-1] != b.shape[1] or y.shape != (*a.shape[:-1], b.shape[0]):
+        raise ValueError(
+            "linear_grad_input: expected g (..., n), w (k, n) and y (..., k), "
+            f"got {a.shape}, {b.shape} and {y.shape}"
+        )
+    if a.dtype != "float32":
+        return multiply(activation_grad(product(a, b, False, True), y, "relu"), scale)
+    dx = kernel("linear_grad_input", a, b, y, scale=float(scale))
+
+    def passed(h: Tensor) -> Tensor:
+        return multiply(activation_grad(h, y, "relu"), scale)
+
+    def grad_w(h: Tensor, _: Tensor) -> Tensor:
+        rows, columns = reshape(passed(h), (-1, b.shape[0])), reshape(a, (-1, b.shape[1]))
+        return product(rows, columns, True)
+
+    return record(dx, (a, b), (lambda h, _: product(passed(h), b), grad_w), name="linear_grad_input")
 
 
 def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:

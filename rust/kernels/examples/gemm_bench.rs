@@ -4,7 +4,6 @@
 
 use lumbre_kernels::gemm::{Form, Operands, product, scratch};
 use lumbre_kernels::isa::flush_denormals;
-use lumbre_kernels::ops::elementwise::Activation;
 use lumbre_kernels::{Barrier, Kernel, Lanes, Level, Parking, Part, Scratch};
 use std::hint::black_box;
 use std::time::Instant;
@@ -136,14 +135,7 @@ fn speed(level: Level, threads: usize, (m, k, n): (usize, usize, usize), form: u
     let flop = 2.0 * (m * n * k) as f64;
     let reps = (4e8 / flop).clamp(1.0, 20_000.0) as usize;
     let seconds = time(level, threads, reps, |part| {
-        let operands = Operands {
-            a: a as *const f32,
-            b: b as *const f32,
-            c: c as *mut f32,
-            offsets: &|_| (0, 0),
-            bias: std::ptr::null(),
-            activation: Activation::Linear,
-        };
+        let operands = Operands { a: a as *const f32, b: b as *const f32, c: c as *mut f32, ..Operands::PLAIN };
         // SAFETY: the operands have the form's sizes.
         unsafe { product(part, &form, &operands, scratch) };
     });

@@ -7,6 +7,7 @@
 
 pub mod buffer;
 pub mod door;
+mod fuse;
 pub mod os;
 mod pace;
 pub mod plan;

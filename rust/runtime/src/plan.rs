@@ -3,6 +3,7 @@
 
 use crate::buffer::Array;
 use crate::door;
+use crate::fuse::fuse;
 use crate::os::ALIGN;
 use crate::record::{Call, Operand, Slot};
 use lumbre_kernels::{DType, Fault, Meta};
@@ -35,7 +36,7 @@ pub struct Plan {
 /// Makes a plan for a team of `workers`. Slots of folded calls become constants.
 pub fn plan(calls: Vec<Call>, slots: &mut Vec<Slot>, outputs: &[Operand], workers: usize) -> Result<Plan, Fault> {
     let calls = drop_dead_calls(calls, slots, outputs);
-    let calls = fold_constants(calls, slots)?;
+    let calls = fuse(fold_constants(calls, slots)?, slots, outputs);
     let scratch: Vec<usize> = calls.iter().map(|c| scratch_of(c, workers)).collect();
     // Scratch memory is a slot that lives for one call.
     let first_scratch = slots.len();

@@ -23,6 +23,8 @@ pub struct Form {
     pub b: (usize, usize),
     /// Whether B lies in panels instead (a transposed one: the matrix that B is the transpose of), and C.
     pub panels: (bool, bool),
+    /// Whether the operands have a gate.
+    pub gated: bool,
 }
 
 impl Form {
@@ -32,7 +34,7 @@ impl Form {
         let a = if transposed.0 { (1, m) } else { (k, 1) };
         // A single column lies like a single row.
         let b = if transposed.1 && n != 1 && k != 1 { (1, k) } else { (n, 1) };
-        Form { m, n, k, batch, a, b, panels: (false, false) }
+        Form { m, n, k, batch, a, b, panels: (false, false), gated: false }
     }
 
     /// Multiply-adds of all products.
@@ -94,7 +96,7 @@ pub(super) struct Share {
 impl Plan {
     pub fn new(level: Level, form: &Form, workers: usize) -> Plan {
         let family = family(level);
-        let swapped = swap(form) && form.panels == (false, false);
+        let swapped = swap(form) && form.panels == (false, false) && !form.gated;
         // B or C lies in panels of this product's columns: whole panels for each worker, so that they stay with it.
         let paneled = form.panels.1 || (form.panels.0 && form.b.1 == 1);
         // Where columns are cut: between panels; rows of B anywhere, but for lines of the cache.

@@ -28,6 +28,29 @@ pub struct Operands<'a> {
     pub bias: *const f32,
     /// Applied in the end.
     pub activation: Activation,
+    /// As many numbers as C has: where one is positive, the result counts, times `scale`; elsewhere it is zero. Or null.
+    pub gate: *const f32,
+    /// See `gate`.
+    pub scale: f32,
+}
+
+impl Operands<'_> {
+    /// No bias, no activation, no gate; the memory is still to be named.
+    pub const PLAIN: Operands<'static> = Operands {
+        a: std::ptr::null(),
+        b: std::ptr::null(),
+        c: std::ptr::null_mut(),
+        offsets: &|_| (0, 0),
+        bias: std::ptr::null(),
+        activation: Activation::Linear,
+        gate: std::ptr::null(),
+        scale: 1.0,
+    };
+}
+
+/// The pointer further on, unless it is null.
+fn further(ptr: *const f32, elements: usize) -> *const f32 {
+    if ptr.is_null() { ptr } else { ptr.wrapping_add(elements) }
 }
 
 /// Bytes of scratch memory that `product` needs, whatever the level, with or without the panels of the form.
@@ -72,8 +95,11 @@ pub unsafe fn product(part: &Part<'_>, form: &Form, operands: &Operands<'_>, scr
             a: Block { ptr: operands.a, row: form.a.0, col: form.a.1 }.shift(a_offset).at(first, 0),
             b: factor(form, operands.b.wrapping_add(b_offset), width).at(0, start),
             c: result(form, operands.c.wrapping_add(i * form.m * form.n), width).at(first, start),
-            bias: if operands.bias.is_null() { operands.bias } else { operands.bias.wrapping_add(start) },
+            bias: further(operands.bias, start),
             activation: operands.activation,
+            gate: further(operands.gate, (i * form.m + first) * form.n + start),
+            gate_ld: form.n,
+            scale: operands.scale,
         };
         // SAFETY: rows and columns lie within the product, and no other worker has them.
         unsafe { region.compute(memory) };
@@ -114,6 +140,10 @@ struct Region<'a> {
     c: Matrix,
     bias: *const f32,
     activation: Activation,
+    /// The gate from the region's first element on, and the elements of its rows.
+    gate: *const f32,
+    gate_ld: usize,
+    scale: f32,
 }
 
 /// The first element and the rows of C, from a column on.
@@ -197,8 +227,8 @@ impl Region<'_> {
 
     /// The rectangle of it that begins at (i, j).
     fn part(&self, i: usize, j: usize, rows: usize, cols: usize) -> Self {
-        let bias = if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(j) };
-        Region { rows, cols, a: self.a.at(i, 0), b: self.b.at(0, j), c: self.c.at(i, j), bias, ..*self }
+        let (bias, gate) = (further(self.bias, j), further(self.gate, i * self.gate_ld + j));
+        Region { rows, cols, a: self.a.at(i, 0), b: self.b.at(0, j), c: self.c.at(i, j), bias, gate, ..*self }
     }
 
     /// Cᵀ = Bᵀ·Aᵀ, then C.
@@ -309,9 +339,8 @@ impl Region<'_> {
                     }
                 }
                 tile.to.ptr = below;
-                if !tile.from.is_null() {
-                    tile.from = tile.from.wrapping_add(height * tile.from_ld);
-                }
+                tile.from = further(tile.from, height * tile.from_ld);
+                tile.gate = further(tile.gate, height * tile.gate_ld);
                 if mode == COPY {
                     (mode, (tile.b, tile.b_step, tile.ahead)) = (WHOLE, of_copy);
                 }
@@ -346,7 +375,10 @@ impl Region<'_> {
             from_ld: grows.ld,
             to: if terms.ends { c } else { grows },
             merge: terms.ends && !terms.first_chain,
-            bias: if finish && !self.bias.is_null() { self.bias.wrapping_add(j) } else { std::ptr::null() },
+            bias: if finish { further(self.bias, j) } else { std::ptr::null() },
+            gate: if finish { further(self.gate, j) } else { std::ptr::null() },
+            gate_ld: self.gate_ld,
+            scale: self.scale,
             relu: finish && self.activation == Activation::Relu,
             lanes: 0,
             copy: std::ptr::null_mut(),

@@ -129,9 +129,8 @@ mod tests {
             a: a.as_ptr(),
             b: b.as_ptr(),
             c: c.as_mut_ptr(),
-            offsets: &|_| (0, 0),
-            bias: std::ptr::null(),
             activation: Activation::Relu,
+            ..Operands::PLAIN
         };
         let barrier = Barrier::new(workers, Parking { wait: |_, _| (), wake_all: |_| (), spin: |_| true });
         let state = flush_denormals();

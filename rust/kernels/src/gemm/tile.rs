@@ -35,6 +35,10 @@ pub(super) struct Tile {
     pub bias: *const f32,
     /// Whether negative results become zero.
     pub relu: bool,
+    /// Results count, times `scale`, where this is positive, and are zero elsewhere; null: they all stay.
+    pub gate: *const f32,
+    pub gate_ld: usize,
+    pub scale: f32,
     /// Valid lanes of the last vector; fewer than all only in the functions for edges.
     pub lanes: usize,
     /// Where the functions that copy put the rows of B, one after another.
@@ -92,6 +96,13 @@ impl<const N: usize, const MR: usize, const NV: usize, const MODE: usize> Kernel
             }
             if t.relu {
                 each::<MR, NV, MODE>(t.lanes, |i, j, _| acc[i][j] = s.max(s.splat(0.0), acc[i][j]));
+            }
+            if !t.gate.is_null() {
+                let (zero, scale) = (s.splat(0.0), s.splat(t.scale));
+                each::<MR, NV, MODE>(t.lanes, |i, j, n| {
+                    let gate = load(s, t.gate.add(i * t.gate_ld + j * N), n);
+                    acc[i][j] = s.select(s.lt(zero, gate), s.mul(acc[i][j], scale), zero);
+                });
             }
             each::<MR, NV, MODE>(t.lanes, |i, j, n| store(s, at(i, j), acc[i][j], n));
         }

@@ -53,6 +53,18 @@ pub static ROWS: &[OpDef] = &[
         run: linear_grad_weights,
         ..OpDef::BASE
     },
+    OpDef {
+        name: "linear_grad_input",
+        attrs: &["scale"],
+        layout: Layout::Dense,
+        infer: infer_grad_input,
+        scratch: |ins, _, _, workers| scratch(&Form { panels: (true, false), ..input_form(ins) }, workers),
+        tasks: |ins, _, _| input_form(ins).tasks(),
+        flops: |ins, _, _| 2 * input_form(ins).work() as u64,
+        orders: |_, _, _| vec![0, 1],
+        run: linear_grad_input,
+        ..OpDef::BASE
+    },
 ];
 
 /// The products that a matmul call consists of.
@@ -146,8 +158,7 @@ fn matmul(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
                 b: ins[1].ptr(),
                 c: outs[0].ptr(),
                 offsets: &|i| batch.offsets(i),
-                bias: std::ptr::null(),
-                activation: Activation::Linear,
+                ..Operands::PLAIN
             };
             let form = Form { panels: (ins[1].panels().is_some(), false), ..batch.form };
             // SAFETY: dense operands of the shapes that `Batch` was made from.
@@ -296,9 +307,9 @@ fn linear(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: S
         a: ins[0].ptr(),
         b: ins[1].ptr(),
         c: outs[0].ptr(),
-        offsets: &|_| (0, 0),
         bias: ins.get(2).map_or(std::ptr::null(), |b| b.ptr::<f32>().cast_const()),
         activation: Activation::from_number("linear", attrs.int(0, 0)).unwrap_or(Activation::Linear),
+        ..Operands::PLAIN
     };
     let form = Form { panels: (ins[1].panels().is_some(), false), ..linear_form(&[ins[0].meta, ins[1].meta]) };
     // SAFETY: dense operands of the shapes that the form was made from.
@@ -329,14 +340,7 @@ fn infer_grad_weights(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, 
 
 fn linear_grad_weights(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, memory: Scratch) {
     let form = Form { panels: (false, outs[0].panels().is_some()), ..grad_form(&[ins[0].meta, ins[1].meta]) };
-    let operands = Operands {
-        a: ins[0].ptr(),
-        b: ins[1].ptr(),
-        c: outs[0].ptr(),
-        offsets: &|_| (0, 0),
-        bias: std::ptr::null(),
-        activation: Activation::Linear,
-    };
+    let operands = Operands { a: ins[0].ptr(), b: ins[1].ptr(), c: outs[0].ptr(), ..Operands::PLAIN };
     // Whoever has the top of a column of dW sums that column of dz; without rows in dW, the first worker sums all.
     let cols = match share(part, &form) {
         Some((rows, cols)) => {
@@ -359,6 +363,50 @@ fn linear_grad_weights(part: &Part<'_>, ins: &[View], outs: &[View], _: &Attrs, 
         column_sums(part.level, ins[1].ptr(), form.n, form.k, cols, outs[1].ptr());
         product(part, &form, &operands, memory);
     }
+}
+
+/// dz [..., n], w [k, n] → dz·wᵀ [..., k], as one matrix product.
+fn input_form(ins: &[Meta]) -> Form {
+    let (k, n) = (ins[1].shape[0], ins[1].shape[1]);
+    let rows = ins[0].shape[..ins[0].shape.len() - 1].iter().product();
+    Form { gated: true, ..Form::new((rows, k, n), 1, (false, true)) }
+}
+
+fn infer_grad_input(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
+    let [dz, w, y] = ins else {
+        return Err(Fault::Type(format!("linear_grad_input takes 3 operands, got {}", ins.len())));
+    };
+    check_dtypes("linear_grad_input", ins, &[DType::F32])?;
+    let fits = match w.shape[..] {
+        [k, n] => {
+            let mut shape = dz.shape.to_vec();
+            shape.pop() == Some(n) && y.shape[..] == [&shape[..], &[k]].concat()
+        }
+        _ => false,
+    };
+    if !fits {
+        let text = "linear_grad_input: expected dz (..., n), the kernel (k, n) and y (..., k)";
+        return Err(Fault::Value(format!("{text}, got shapes {}, {} and {}", dz.shape, w.shape, y.shape)));
+    }
+    if !attrs.float(0, 1.0).is_finite() {
+        return Err(Fault::Value(format!("linear_grad_input: `scale` must be finite, got {}", attrs.float(0, 1.0))));
+    }
+    Ok(vec![*y])
+}
+
+/// What reaches z' in y = scale' · relu(z'), z = y·w, from dz: dz·wᵀ times `scale` where y is positive.
+fn linear_grad_input(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, memory: Scratch) {
+    let operands = Operands {
+        a: ins[0].ptr(),
+        b: ins[1].ptr(),
+        c: outs[0].ptr(),
+        gate: ins[2].ptr(),
+        scale: attrs.float(0, 1.0) as f32,
+        ..Operands::PLAIN
+    };
+    let form = Form { panels: (ins[1].panels().is_some(), false), ..input_form(&[ins[0].meta, ins[1].meta]) };
+    // SAFETY: dense operands of the shapes that the form was made from.
+    unsafe { product(part, &form, &operands, memory) };
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::team::Part;
 use crate::view::{MAX_RANK, Meta, View};
 
 mod distributions;
-mod dropout;
+pub mod dropout;
 
 use distributions::{Integers, Normal, Truncated, Uniform};
 

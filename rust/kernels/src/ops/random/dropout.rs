@@ -18,6 +18,17 @@ const PER: usize = 2 * WORDS;
 /// Values of a 16-bit draw.
 const RANGE: u32 = 1 << 16;
 
+/// Draws below it drop an element.
+fn threshold(rate: f64) -> u32 {
+    (rate * f64::from(RANGE)).round() as u32
+}
+
+/// What kept elements are multiplied by.
+pub fn scale(rate: f64) -> f64 {
+    let threshold = threshold(rate);
+    if threshold < RANGE { f64::from(RANGE) / f64::from(RANGE - threshold) } else { 0.0 }
+}
+
 pub(super) fn infer(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
     let [x, state] = ins else {
         return Err(Fault::Value(format!(
@@ -47,8 +58,8 @@ pub(super) fn run(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _
         // SAFETY: the first worker alone writes this result.
         unsafe { outs[1].write::<i64>(0..2) }.copy_from_slice(ins[1].read());
     }
-    let threshold = (attrs.float(0, 0.0) * f64::from(RANGE)).round() as u32;
-    let scale = if threshold < RANGE { f64::from(RANGE) / f64::from(RANGE - threshold) } else { 0.0 };
+    let rate = attrs.float(0, 0.0);
+    let (threshold, scale) = (threshold(rate), scale(rate));
     let share = part.span(ins[0].len(), PER);
     let (draw, first) = (draw_of(&ins[1]), share.start / PER);
     // SAFETY: the workers' shares are disjoint.

@@ -5,7 +5,7 @@ use crate::plan::metas;
 use crate::record::{Call, Operand, Slot};
 use lumbre_kernels::ops::elementwise::Activation;
 use lumbre_kernels::ops::random::dropout;
-use lumbre_kernels::{Attr, Attrs, row};
+use lumbre_kernels::{Attr, Attrs, DType, row};
 
 /// Replaces `matmul(dz, Wᵀ)`, perhaps `dropout`, and `activation_grad` of relu by `linear_grad_input`.
 ///
@@ -69,6 +69,7 @@ fn find(calls: &[Option<Call>], at: usize, uses: &[usize]) -> Option<Found> {
     let untouched = |o: &Operand| calls[from..at].iter().flatten().all(|c| c.outs.iter().all(|w| w.slot != o.slot));
     let single = (product.op.orders)(&metas(&product.ins), &metas(&product.outs), &product.attrs) == [0, 1];
     let fits = product.op.name == "matmul"
+        && gate.meta.dtype == DType::F32
         && !product.attrs.flag(0, false)
         && product.attrs.flag(1, false)
         && single

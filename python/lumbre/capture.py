@@ -175,7 +175,7 @@ def compare(entry: Entry, replay: Callable[[], Any], eager: Callable[[], Any]) -
     replay()
     replayed = [cell.read() for cell in cells]
     for cell, value in zip(cells, before, strict=True):
-        _core.call("assign", [value], [cell])
+        _core.call("assign", (value,), (cell,))
     result = eager()
     for cell, value in zip(cells, replayed, strict=True):
         if bytes(memoryview(cell.read()).cast("B")) != bytes(memoryview(value).cast("B")):

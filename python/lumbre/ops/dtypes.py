@@ -140,18 +140,23 @@ def promote(*args: Any) -> tuple[Tensor, ...]:
 
 
 def _ready(args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
-    """The usual case without a detour: tensors of one dtype, and numbers that take it."""
+    """The usual case without a detour: tensors of one computed dtype, and numbers that take it."""
     dtype = None
+    numbers = False
     for a in args:
         if type(a) is Tensor:
             if dtype is None:
                 dtype = a._a.dtype
             elif a._a.dtype != dtype:
                 return None
-        elif type(a) is not float and type(a) is not int:
+        elif type(a) is float or type(a) is int:
+            numbers = True
+        else:
             return None
     if dtype not in COMPUTED:
         return None
+    if not numbers:
+        return args
     if dtype not in FLOATS and any(type(a) is float for a in args):
         return None
     return tuple(a if type(a) is Tensor else constant(a, dtype) for a in args)
@@ -181,7 +186,10 @@ def arithmetic(*args: Any, truth: bool = False) -> tuple[tuple[Tensor, ...], Bac
 
     With `truth`, truth values give a truth value; without, they count as int32.
     """
-    tensors = promote(*args)
+    tensors = _ready(args)
+    if tensors is not None:
+        return tensors, _same
+    tensors = _to_one_dtype(args, None)
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
         return tensors, _same

@@ -46,31 +46,32 @@ def product(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) 
 
 def _operands(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) -> tuple[Tensor, Tensor, str]:
     """The operands checked, in the dtype that the kernel computes in, and the dtype of the result."""
-    a, b = as_tensor(x1), as_tensor(x2)
-    for i, x in enumerate((a, b)):
-        if x.ndim == 0:
-            raise ValueError(f"matmul input operand {i} must have ndim at least 1, but it has ndim 0")
-    inner = a.shape[-2 if trans_a else -1], b.shape[-1 if trans_b or b.ndim == 1 else -2]
-    if inner[0] != inner[1]:
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    left, right = x1.shape, x2.shape
+    if not left or not right:
+        raise ValueError(f"matmul input operand {int(left != ())} must have ndim at least 1, but it has ndim 0")
+    if left[-2 if trans_a else -1] != right[-1 if trans_b or len(right) == 1 else -2]:
         flags = f" with trans_a={trans_a}, trans_b={trans_b}" if trans_a or trans_b else ""
         raise ValueError(
             f"Inner dimensions (`x1.shape[-1]` and `x2.shape[-2]`) must be equal, but received "
-            f"`x1.shape={a.shape}` and `x2.shape={b.shape}`{flags}."
+            f"`x1.shape={left}` and `x2.shape={right}`{flags}."
         )
-    _check_broadcast(a, b)
-    if a.dtype == b.dtype == "int8":
-        a, b = cast(a, "int32"), cast(b, "int32")
-    a, b = promote(a, b)
+    if len(left) > 2 and len(right) > 2:
+        _check_broadcast(left[:-2], right[:-2])
+    a, b = promote(x1, x2)
     dtype = a.dtype
-    return (a, b, dtype) if dtype in COMPUTED else (cast(a, WIDE[dtype]), cast(b, WIDE[dtype]), dtype)
+    if dtype in COMPUTED:
+        return a, b, dtype
+    narrow = x1.dtype == x2.dtype == "int8"
+    return cast(a, WIDE[dtype]), cast(b, WIDE[dtype]), "int32" if narrow else dtype
 
 
-def _check_broadcast(x1: Tensor, x2: Tensor) -> None:
-    for n1, n2 in zip(x1.shape[-3::-1], x2.shape[-3::-1], strict=False):
+def _check_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    for n1, n2 in zip(reversed(left), reversed(right), strict=False):
         if n1 != n2 and 1 not in (n1, n2):
             raise ValueError(
                 f"Cannot broadcast shape, the failure dim has value {n1}, which cannot be broadcasted to "
-                f"{n2}. Input shapes are: {list(x1.shape[:-2])} and {list(x2.shape[:-2])}."
+                f"{n2}. Input shapes are: {list(left)} and {list(right)}."
             )
 
 
@@ -121,10 +122,11 @@ def matmul(x1: Any, x2: Any) -> Tensor:
         array([3., 7.], dtype=float32)
     """
     a, b, dtype = _operands(x1, x2)
-    y = product(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
-    if a.ndim == 1 or b.ndim == 1:
-        rows, columns = y.shape[-2:]
-        y = reshape(y, y.shape[:-2] + (rows,) * (a.ndim > 1) + (columns,) * (b.ndim > 1))
+    row, column = a.ndim == 1, b.ndim == 1
+    y = product(reshape(a, (1, -1)) if row else a, reshape(b, (-1, 1)) if column else b)
+    if row or column:
+        m, n = y.shape[-2:]
+        y = reshape(y, y.shape[:-2] + (m,) * (not row) + (n,) * (not column))
     return y if y.dtype == dtype else cast(y, dtype)  # of bools: whether any product is true
 
 
@@ -234,9 +236,9 @@ def linear_grad_weights(x: Any, g: Any) -> tuple[Tensor, Tensor]:
     return dw, record(db, (b,), (lambda h, _: broadcast_to(h, b.shape),), name="linear_grad_weights")
 
 
-def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
-    """The fused row, for float32."""
-    inputs = (x, w) if bias is None else (x, w, bias)
+def _linear(inputs: tuple[Tensor, ...], activation: str | None) -> Tensor:
+    """The fused row, for float32 (it checks the shapes); `inputs` are x, the kernel and the bias if there is one."""
+    x, w = inputs[:2]
     y = kernel("linear", *inputs, activation=FUSED_ACTIVATIONS[activation])
     bias_gradients: list[tuple[Tensor, Tensor]] = []  # g and what it gave, from one rule to the next
 
@@ -306,25 +308,25 @@ def linear(x: Any, kernel: Any, bias: Any = None, activation: str | None = None)
             f"linear: `activation` must be one of {list(FUSED_ACTIVATIONS)}, got {activation!r}; "
             f"apply any other activation to the result"
         )
-    operands = [as_tensor(v) for v in (x, kernel, bias) if v is not None]
-    if any(t.dtype != "float32" for t in operands):
-        operands = list(promote(*operands))
-    x, w = operands[0], operands[1]
-    b = operands[2] if len(operands) > 2 else None
+    if bias is None:
+        operands = promote(as_tensor(x), as_tensor(kernel))
+    else:
+        operands = promote(as_tensor(x), as_tensor(kernel), as_tensor(bias))
+    x, w, *b = operands
+    if x.ndim == 1:
+        return reshape(linear(reshape(x, (1, -1)), w, *b, activation=activation), (-1,))
+    if x.dtype == "float32":
+        return _linear(operands, None if activation == "linear" else activation)
     if w.ndim != 2:
-        raise ValueError(f"linear: the kernel must have 2 axes (inputs, units), got shape {w.shape}")
+        raise ValueError(f"linear: the kernel must have 2 axes, got shape {w.shape}")
     if not x.ndim or x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"linear: the last axis of x must be the first of the kernel, got {x.shape} and {w.shape}"
         )
-    if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, one number a unit, got {b.shape}")
-    if x.ndim == 1:
-        return reshape(linear(reshape(x, (1, -1)), w, b, activation), (-1,))
-    if x.dtype == "float32":
-        return _linear(x, w, b, None if activation == "linear" else activation)
+    if b and b[0].shape != w.shape[1:]:
+        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, got {b[0].shape}")
     y = matmul(x, w)
-    y = y if b is None else add(y, b)
+    y = add(y, b[0]) if b else y
     if activation == "relu":
         return relu(y)
     return tanh(y) if activation == "tanh" else y

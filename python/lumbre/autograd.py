@@ -179,13 +179,15 @@ _NATIVE = {np.dtype(t): np.dtype(t).name for t in "?bBhHiIlLqQefd"}
 def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
     """The value as a dense array in machine byte order, and the dtype that it is to be stored as."""
     array = np.asarray(value)
-    if array.dtype not in _NATIVE:
+    made = _NATIVE.get(array.dtype)
+    if made is None:
         array = _in_machine_order(array)
-    target = dtype or _NATIVE[array.dtype]
+        made = array.dtype.name
+    target = dtype or made
     if dtype is None and not isinstance(value, (np.ndarray, np.generic)):  # Python numbers have no width
         target = _narrow(array, target)
     stored = "float32" if target == "bfloat16" else target
-    if stored != _NATIVE[array.dtype]:
+    if stored != made:
         array = array.astype(stored)
     # `ascontiguousarray` would turn a scalar into a vector.
     return (array if array.flags.c_contiguous else array.copy(order="C")), target
@@ -238,7 +240,7 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
     elif hasattr(value, "_keras_history"):
         raise SymbolicOperand
     else:
-        return Tensor(value, dtype)
+        return wrap(to_array(value, dtype))
     if dtype is not None and t.dtype != dtype:
         from lumbre.ops import cast  # the op records how to cast a gradient back
 

@@ -177,7 +177,8 @@ def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...
 Back = Callable[[Tensor], Tensor]
 
 
-def _same(x: Tensor) -> Tensor:
+def same(x: Tensor) -> Tensor:
+    """x, where there is nothing to be done with a result."""
     return x
 
 
@@ -188,13 +189,13 @@ def arithmetic(*args: Any, truth: bool = False) -> tuple[tuple[Tensor, ...], Bac
     """
     tensors = _ready(args)
     if tensors is not None:
-        return tensors, _same
+        return tensors, same
     tensors = _to_one_dtype(args, None)
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
-        return tensors, _same
+        return tensors, same
     wide = tuple(cast(t, WIDE[dtype]) for t in tensors)
-    return wide, _same if dtype == "bool" and not truth else lambda y: cast(y, dtype)
+    return wide, same if dtype == "bool" and not truth else lambda y: cast(y, dtype)
 
 
 def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
@@ -204,7 +205,7 @@ def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
         tensors = _to_one_dtype(args, "float")
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
-        return tensors, _same
+        return tensors, same
     return tuple(cast(t, WIDE[dtype]) for t in tensors), lambda y: cast(y, dtype)
 
 

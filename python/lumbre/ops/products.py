@@ -236,26 +236,44 @@ def linear_grad_weights(x: Any, g: Any) -> tuple[Tensor, Tensor]:
     return dw, record(db, (b,), (lambda h, _: broadcast_to(h, b.shape),), name="linear_grad_weights")
 
 
-def _linear(inputs: tuple[Tensor, ...], activation: str | None) -> Tensor:
-    """The fused row, for float32 (it checks the shapes); `inputs` are x, the kernel and the bias if there is one."""
-    x, w = inputs[:2]
-    y = kernel("linear", *inputs, activation=FUSED_ACTIVATIONS[activation])
-    bias_gradients: list[tuple[Tensor, Tensor]] = []  # g and what it gave, from one rule to the next
+class _LinearRules:
+    """The gradients of a linear layer by x, kernel and bias, of which one pass gives the last two."""
 
-    def grad_w(g: Tensor, _: Tensor) -> Tensor:
-        dw, db = linear_grad_weights(x, g)
-        bias_gradients[:] = [(g, db)]
+    __slots__ = ("made", "w", "x")
+
+    def __init__(self, x: Tensor, w: Tensor) -> None:
+        self.x = x
+        self.w = w
+        self.made: tuple[Tensor | None, Tensor | None] = (None, None)  # g, and the gradient by the bias
+
+    def by_x(self, g: Tensor, _: Tensor) -> Tensor:
+        return product(g, self.w, False, True)
+
+    def by_kernel(self, g: Tensor, _: Tensor) -> Tensor:
+        dw, db = linear_grad_weights(self.x, g)
+        self.made = g, db
         return dw
 
-    def grad_bias(g: Tensor, _: Tensor) -> Tensor:
-        made = bias_gradients.pop() if bias_gradients else (None, None)
-        return made[1] if made[0] is g and made[1] is not None else sum_(g, axis=tuple(range(g.ndim - 1)))
+    def by_bias(self, g: Tensor, _: Tensor) -> Tensor:
+        (source, db), self.made = self.made, (None, None)
+        return db if source is g and db is not None else sum_(g, axis=tuple(range(g.ndim - 1)))
 
-    def by_sum(g: Tensor, y: Tensor) -> Tensor:
-        return activation_grad(g, y, str(activation))
 
-    rules: tuple[Rule, ...] = (lambda g, _: product(g, w, False, True), grad_w, grad_bias)
-    return record(y, inputs, rules[: len(inputs)], by_sum if activation else None, name="linear")
+_BEFORE: dict[str | None, Rule] = {
+    "relu": lambda g, y: activation_grad(g, y, "relu"),
+    "tanh": lambda g, y: activation_grad(g, y, "tanh"),
+}
+"""The gradient by an activation's argument, from which the others follow."""
+
+
+def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
+    """The fused row, for float32; it checks the shapes."""
+    number, pre, rules = FUSED_ACTIVATIONS[activation], _BEFORE.get(activation), _LinearRules(x, w)
+    if bias is None:
+        y = kernel("linear", x, w, activation=number)
+        return record(y, (x, w), (rules.by_x, rules.by_kernel), pre, "linear")
+    y = kernel("linear", x, w, bias, activation=number)
+    return record(y, (x, w, bias), (rules.by_x, rules.by_kernel, rules.by_bias), pre, "linear")
 
 
 def _linear_ref(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Any:
@@ -308,25 +326,25 @@ def linear(x: Any, kernel: Any, bias: Any = None, activation: str | None = None)
             f"linear: `activation` must be one of {list(FUSED_ACTIVATIONS)}, got {activation!r}; "
             f"apply any other activation to the result"
         )
+    b: Tensor | None = None
     if bias is None:
-        operands = promote(as_tensor(x), as_tensor(kernel))
+        x, w = promote(as_tensor(x), as_tensor(kernel))
     else:
-        operands = promote(as_tensor(x), as_tensor(kernel), as_tensor(bias))
-    x, w, *b = operands
+        x, w, b = promote(as_tensor(x), as_tensor(kernel), as_tensor(bias))
     if x.ndim == 1:
-        return reshape(linear(reshape(x, (1, -1)), w, *b, activation=activation), (-1,))
+        return reshape(linear(reshape(x, (1, -1)), w, b, activation), (-1,))
     if x.dtype == "float32":
-        return _linear(operands, None if activation == "linear" else activation)
+        return _linear(x, w, b, activation)
     if w.ndim != 2:
         raise ValueError(f"linear: the kernel must have 2 axes, got shape {w.shape}")
     if not x.ndim or x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"linear: the last axis of x must be the first of the kernel, got {x.shape} and {w.shape}"
         )
-    if b and b[0].shape != w.shape[1:]:
-        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, got {b[0].shape}")
+    if b is not None and b.shape != w.shape[1:]:
+        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, got {b.shape}")
     y = matmul(x, w)
-    y = add(y, b[0]) if b else y
+    y = y if b is None else add(y, b)
     if activation == "relu":
         return relu(y)
     return tanh(y) if activation == "tanh" else y

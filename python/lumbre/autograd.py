@@ -79,9 +79,9 @@ class Tensor:
         self.requires_grad = requires_grad
 
     # Read several times by every op: by C code.
-    shape = property(attrgetter("_a.shape"))
-    dtype = property(attrgetter("_a.dtype"))
-    size = property(attrgetter("_a.size"))
+    shape: tuple[int, ...] = property(attrgetter("_a.shape"))  # type: ignore[assignment]
+    dtype: str = property(attrgetter("_a.dtype"))  # type: ignore[assignment]
+    size: int = property(attrgetter("_a.size"))  # type: ignore[assignment]
 
     @property
     def ndim(self) -> int:
@@ -173,7 +173,7 @@ def _cast(array: _core.Array, dtype: str) -> _core.Array:
 
 
 _NATIVE = {np.dtype(t): np.dtype(t).name for t in "?bBhHiIlLqQefd"}
-"""The names of the dtypes that arrays may have, in machine byte order; NumPy takes a microsecond to tell one."""
+"""The names of arrays' dtypes in machine byte order, which NumPy takes a microsecond to tell."""
 
 
 def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
@@ -285,14 +285,27 @@ def record(
     return out
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it, nothing is put on the tape."""
-    previous, _mode.grad = _mode.grad, False
-    try:
-        yield
-    finally:
-        _mode.grad = previous
+class no_grad(contextlib.ContextDecorator):
+    """Within it, nothing is put on the tape.
+
+    Example:
+        >>> import lumbre
+        >>> x = lumbre.Tensor(3.0, requires_grad=True)
+        >>> with lumbre.no_grad():
+        ...     (x * x).requires_grad
+        False
+    """
+
+    _previous = True
+
+    def __enter__(self) -> None:
+        self._previous, _mode.grad = _mode.grad, False
+
+    def __exit__(self, *error: Any) -> None:
+        _mode.grad = self._previous
+
+    def _recreate_cm(self) -> no_grad:  # each call of a decorated function is a context of its own
+        return no_grad()
 
 
 def grad_enabled() -> bool:

@@ -142,24 +142,29 @@ def promote(*args: Any) -> tuple[Tensor, ...]:
 def _ready(args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
     """The usual case without a detour: tensors of one computed dtype, and numbers that take it."""
     dtype = None
-    numbers = False
+    ready = True
     for a in args:
-        if type(a) is Tensor:
-            if dtype is None:
-                dtype = a._a.dtype
-            elif a._a.dtype != dtype:
-                return None
-        elif type(a) is float or type(a) is int:
-            numbers = True
+        kind = type(a)
+        if kind is Tensor:
+            own = a._a.dtype
         else:
+            ready = False
+            if kind is float or kind is int:
+                continue
+            if not hasattr(a, "__lumbre_tensor__"):
+                return None
+            own = a.dtype
+        if dtype is None:
+            dtype = own
+        elif own != dtype:
             return None
     if dtype not in COMPUTED:
         return None
-    if not numbers:
+    if ready:
         return args
     if dtype not in FLOATS and any(type(a) is float for a in args):
         return None
-    return tuple(a if type(a) is Tensor else constant(a, dtype) for a in args)
+    return tuple(constant(a, dtype) if type(a) is float or type(a) is int else as_tensor(a) for a in args)
 
 
 def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...]:

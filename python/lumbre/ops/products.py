@@ -49,7 +49,9 @@ def _operands(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) ->
     x1, x2 = as_tensor(x1), as_tensor(x2)
     left, right = x1.shape, x2.shape
     if not left or not right:
-        raise ValueError(f"matmul input operand {int(left != ())} must have ndim at least 1, but it has ndim 0")
+        raise ValueError(
+            f"matmul input operand {int(left != ())} must have ndim at least 1, but it has ndim 0"
+        )
     if left[-2 if trans_a else -1] != right[-1 if trans_b or len(right) == 1 else -2]:
         flags = f" with trans_a={trans_a}, trans_b={trans_b}" if trans_a or trans_b else ""
         raise ValueError(

@@ -9,6 +9,8 @@ broadcast, happen here and nowhere else. Rules are made of ops, so they can be d
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -23,6 +25,7 @@ Rule = Callable[["Tensor", "Tensor"], "Tensor"]
 
 class _Mode(threading.local):
     grad = True
+    reads: list[str] | None = None  # see `reads_noted`
 
 
 _mode = _Mode()
@@ -146,7 +149,29 @@ def values(array: _core.Array) -> np.ndarray:
         )
     if array.dtype == "bfloat16":
         array = _cast(array, "float32")
-    return np.asarray(array)
+    view = np.asarray(array)
+    reads = _mode.reads
+    if reads is not None and not reads and _core.recording_broken():
+        reads.append(_users_line())
+    return view
+
+
+@contextlib.contextmanager
+def reads_noted() -> Iterator[list[str]]:
+    """While a step is recorded: the list gets the user's line that first read a value it must not depend on."""
+    previous, _mode.reads = _mode.reads, []
+    try:
+        yield _mode.reads
+    finally:
+        _mode.reads = previous
+
+
+def _users_line() -> str:
+    """File and line of the innermost caller that is neither ours nor NumPy."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("lumbre", "numpy"):
+        frame = frame.f_back
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})

@@ -144,3 +144,26 @@ pub fn on_fork(hook: extern "C" fn()) {
 fn unsafe_hook(hook: extern "C" fn()) -> unsafe extern "C" fn() {
     hook
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_their_own() {
+        let sizes = [0, 1, 7, 8, 63, 64, 65, 1000, 4096, 100_000, HUGE - 1, HUGE, HUGE + 1];
+        let made: Vec<*mut u8> = sizes.iter().map(|&n| allocate(n).unwrap()).collect();
+        for (i, (&n, &ptr)) in sizes.iter().zip(&made).enumerate() {
+            assert_eq!(ptr.addr() % ALIGN, 0, "{n}");
+            // SAFETY: n bytes just allocated.
+            unsafe { ptr.write_bytes(i as u8, n) };
+        }
+        for (i, (&n, &ptr)) in sizes.iter().zip(&made).enumerate() {
+            // SAFETY: as above, written before and freed once.
+            unsafe {
+                assert!(std::slice::from_raw_parts(ptr, n).iter().all(|&b| b == i as u8), "{n}");
+                free(ptr, n);
+            }
+        }
+    }
+}

@@ -215,7 +215,8 @@ def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
     if stored != made:
         array = array.astype(stored)
     # `ascontiguousarray` would turn a scalar into a vector.
-    return (array if array.flags.c_contiguous else array.copy(order="C")), target
+    flags = array.flags
+    return (array if flags.c_contiguous and flags.aligned else array.copy(order="C")), target
 
 
 def _in_machine_order(array: np.ndarray) -> np.ndarray:

@@ -284,7 +284,9 @@ impl Lent {
         let (shape, bytes): (&[isize], &[isize]) = match buffer.ndim as usize {
             0 => (&[], &[]),
             // SAFETY: that many sizes and strides, asked for by PyBUF_STRIDES.
-            n => unsafe { (std::slice::from_raw_parts(buffer.shape, n), std::slice::from_raw_parts(buffer.strides, n)) },
+            n => unsafe {
+                (std::slice::from_raw_parts(buffer.shape, n), std::slice::from_raw_parts(buffer.strides, n))
+            },
         };
         let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
         let meta = checked_meta(dtype, &shape)?;

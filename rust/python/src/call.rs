@@ -42,7 +42,9 @@ pub fn call<'py>(
     let held = ins.iter_borrowed().map(array_of).collect::<PyResult<Vec<_>>>()?;
     let ins: Vec<&Array> = held.iter().map(|a| &a.get().0).collect();
     let inouts = match inouts {
-        Some(cells) => cells.iter_borrowed().map(|c| Ok(c.cast::<PyCell>()?.get().0.clone())).collect::<PyResult<_>>()?,
+        Some(cells) => {
+            cells.iter_borrowed().map(|c| Ok(c.cast::<PyCell>()?.get().0.clone())).collect::<PyResult<_>>()?
+        }
         None => Vec::new(),
     };
     let long = ins.iter().map(|a| a.meta()).chain(inouts.iter().map(|c| c.meta())).any(|m| m.shape.count() >= LONG);

@@ -190,8 +190,9 @@ fn check_fences(op: &str, result: &Array) -> Result<(), Fault> {
     }
     let (bytes, base) = (result.meta.bytes(), result.storage.ptr());
     // SAFETY: the two fences lie within the allocation that `allocate_fenced` made.
-    let fences =
-        unsafe { [std::slice::from_raw_parts(base, FENCE), std::slice::from_raw_parts(base.add(FENCE + bytes), FENCE)] };
+    let fences = unsafe {
+        [std::slice::from_raw_parts(base, FENCE), std::slice::from_raw_parts(base.add(FENCE + bytes), FENCE)]
+    };
     if fences.concat().iter().any(|&b| b != SENTINEL) {
         return Err(Fault::Runtime(format!("{op}: the kernel wrote outside its result")));
     }

@@ -33,12 +33,17 @@ pub struct Operands<'a> {
 /// Bytes of scratch memory that `product` needs, whatever the level, with or without the panels of the form: for a team
 /// of this size, or one worker of it.
 pub fn scratch(form: &Form, workers: usize) -> usize {
-    let of = |form: &Form, level, workers| Plan::new(level, form, workers).scratch_per_worker() * workers;
-    let plain = Form { panels: (false, false), ..*form };
-    let forms = [Some(&plain), Some(form).filter(|f| f.panels != plain.panels)];
-    let teams = [Some(1), Some(workers).filter(|&n| n > 1)];
-    let sizes = |level| teams.into_iter().flatten().flat_map(move |n| forms.into_iter().flatten().map(move |f| of(f, level, n)));
-    Level::ALL.into_iter().filter(|level| level.available()).flat_map(sizes).max().unwrap_or(0) * size_of::<f32>()
+    let forms = [Form { panels: (false, false), ..*form }, *form];
+    let sizes = [1, workers];
+    let mut most = 0;
+    for level in Level::ALL.into_iter().filter(|level| level.available()) {
+        for form in &forms[usize::from(form.panels == (false, false))..] {
+            for &n in &sizes[usize::from(workers == 1)..] {
+                most = most.max(Plan::new(level, form, n).scratch_per_worker() * n);
+            }
+        }
+    }
+    most * size_of::<f32>()
 }
 
 /// Rows and columns of C that this worker computes, or None. Rows count through all products.

@@ -111,7 +111,8 @@ pub fn call(op: &'static OpDef, ins: &[&Array], inouts: &[Arc<Cell>], attrs: Att
     let views: Vec<View> = ins.iter().copied().chain(written).map(Array::view).collect();
     let (reads, writes) = views.split_at(ins.len());
     let metas = if inouts.is_empty() { out_metas } else { writes.iter().map(|v| v.meta).collect() };
-    let workers = pool::workers_for((op.tasks)(&in_metas, &metas, &attrs));
+    // While checking, whatever can be shared is.
+    let workers = pool::workers_for((op.tasks)(&in_metas, &metas, &attrs), checking());
     with_scratch((op.scratch)(&in_metas, &metas, &attrs, workers), |scratch| {
         pool::run(workers, &|part: &Part<'_>| (op.run)(part, reads, writes, &attrs, scratch))
     })?;

@@ -102,15 +102,15 @@ extern "C" fn forget_pool() {
     POOL.store(std::ptr::null_mut(), Ordering::SeqCst);
 }
 
-/// Tasks for which a call wakes a team that sleeps: that takes 5 to 40 µs, and a task some 1 µs.
-const WORTH_WAKING: usize = 32;
+/// Tasks for which a call wakes a team that sleeps: that takes 5 to 40 µs, and a task 1 to 4 µs.
+const WORTH_WAKING: usize = 16;
 
-/// How many workers a single call of so many tasks is to have: the team if it is awake, or worth waking.
-pub fn workers_for(tasks: usize) -> usize {
+/// How many workers a single call of so many tasks is to have: all if they are awake, worth waking, or wanted `anyway`.
+pub fn workers_for(tasks: usize, anyway: bool) -> usize {
     // SAFETY: pools that were published are never freed.
     let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() };
     let awake = pool.is_some_and(|p| p.shared.parked.load(Ordering::Relaxed) == 0);
-    if tasks >= if awake { 2 } else { WORTH_WAKING } { threads() } else { 1 }
+    if tasks >= if awake || anyway { 2 } else { WORTH_WAKING } { threads() } else { 1 }
 }
 
 /// Runs the job on a team of `workers`, or on this thread alone if that is one or the team is busy. Denormals are flushed while it

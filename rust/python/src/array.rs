@@ -254,8 +254,8 @@ unsafe impl Sync for Lent {}
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // SAFETY: filled in by `PyObject_GetBuffer`, and given back once.
-        Python::attach(|_| unsafe { ffi::PyBuffer_Release(&raw mut *self.0) });
+        // SAFETY: filled in by `PyObject_GetBuffer`, and given back once; not after Python has ended.
+        Python::try_attach(|_| unsafe { ffi::PyBuffer_Release(&raw mut *self.0) });
     }
 }
 

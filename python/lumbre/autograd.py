@@ -158,7 +158,7 @@ def values(array: _core.Array) -> np.ndarray:
 
 @contextlib.contextmanager
 def reads_noted() -> Iterator[list[str]]:
-    """While a step is recorded: the list gets the user's line that first read a value it must not depend on."""
+    """While a step is recorded: the list gets the line of the user that first read a value of it."""
     previous, _mode.reads = _mode.reads, []
     try:
         yield _mode.reads

@@ -73,6 +73,16 @@ def test_no_grad_and_detach() -> None:
         lumbre.grad(x.detach() * 2.0, x.detach())
 
 
+def test_no_grad_decorates_functions_that_call_themselves() -> None:
+    @lumbre.no_grad()
+    def power(x: Tensor, n: int) -> Tensor:
+        return x if n == 1 else x * power(x, n - 1)
+
+    x = Tensor([2.0], requires_grad=True)
+    assert not power(x, 3).requires_grad
+    assert (x * x).requires_grad
+
+
 def test_backward_needs_a_scalar_or_a_gradient() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(ValueError, match="scalar"):
@@ -157,8 +167,12 @@ def test_odd_arrays_are_read_right() -> None:
     a = np.arange(12, dtype="float64").reshape(3, 4)
     for odd in (a.T, a[::-1, ::2], np.asfortranarray(a), a.astype(">f8"), a.astype("float16")):
         np.testing.assert_array_equal(Tensor(odd).numpy(), odd)
+    unaligned = np.frombuffer(b"\0" + a.tobytes(), "float64", offset=1)
+    for odd in (unaligned, a[:0], a[:, :0], a[1, 1], np.array(2.5), np.array(True), np.arange(3, dtype="q")):
+        np.testing.assert_array_equal(Tensor(odd).numpy(), odd)
+        assert Tensor(odd).dtype == odd.dtype.name and Tensor(odd).shape == odd.shape
     assert Tensor([[1, 2]]).dtype == "int32" and Tensor(1.5).dtype == "float32"
-    assert Tensor(np.float64(1.5)).dtype == "float64"
+    assert Tensor(np.float64(1.5)).dtype == "float64" and Tensor(0.1, "float64").item() == 0.1
     for bad in (np.array(["a"]), np.array([object()]), np.array([1j])):
         with pytest.raises(TypeError, match="booleans, integers or floating-point"):
             Tensor(bad)

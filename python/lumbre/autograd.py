@@ -9,8 +9,11 @@ broadcast, happen here and nowhere else. Rules are made of ops, so they can be d
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ Rule = Callable[["Tensor", "Tensor"], "Tensor"]
 
 class _Mode(threading.local):
     grad = True
+    reads: list[str] | None = None  # see `reads_noted`
 
 
 _mode = _Mode()
@@ -77,21 +81,14 @@ class Tensor:
         self.grad: Tensor | None = None
         self.requires_grad = requires_grad
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._a.shape
-
-    @property
-    def dtype(self) -> str:
-        return self._a.dtype
+    # Read several times by every op: by C code.
+    shape: tuple[int, ...] = property(attrgetter("_a.shape"))  # type: ignore[assignment]
+    dtype: str = property(attrgetter("_a.dtype"))  # type: ignore[assignment]
+    size: int = property(attrgetter("_a.size"))  # type: ignore[assignment]
 
     @property
     def ndim(self) -> int:
         return len(self._a.shape)
-
-    @property
-    def size(self) -> int:
-        return self._a.size
 
     @property
     def requires_grad(self) -> bool:
@@ -151,8 +148,30 @@ def values(array: _core.Array) -> np.ndarray:
             "built there are shapes but no values"
         )
     if array.dtype == "bfloat16":
-        array = _core.call("cast", [array], dtype="float32")[0]
-    return np.asarray(array)
+        array = _cast(array, "float32")
+    view = np.asarray(array)
+    reads = _mode.reads
+    if reads is not None and not reads and _core.recording_broken():
+        reads.append(_users_line())
+    return view
+
+
+@contextlib.contextmanager
+def reads_noted() -> Iterator[list[str]]:
+    """While a step is recorded: the list gets the line of the user that first read a value of it."""
+    previous, _mode.reads = _mode.reads, []
+    try:
+        yield _mode.reads
+    finally:
+        _mode.reads = previous
+
+
+def _users_line() -> str:
+    """File and line of the innermost caller that is neither ours nor NumPy."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("lumbre", "numpy"):
+        frame = frame.f_back
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
@@ -162,43 +181,67 @@ def to_array(value: Any, dtype: str | None = None) -> _core.Array:
     """An `_core.Array` of the value: Python floats and lists of them become float32, as in Keras."""
     if isinstance(value, Tensor):
         array = value._a
-        return array if dtype in (None, array.dtype) else _core.call("cast", [array], dtype=dtype)[0]
+        return array if dtype is None else _cast(array, dtype)
     if not isinstance(value, (np.ndarray, np.generic, bool, int, float, list, tuple)):
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return _core.from_dlpack(value)
         value = np.asarray(value)
     dense, target = _native(value, dtype)
-    made = _core.from_numpy(dense)
-    return made if target == made.dtype else _core.call("cast", [made], dtype=target)[0]
+    return _cast(_core.from_numpy(dense), target)
+
+
+def _cast(array: _core.Array, dtype: str) -> _core.Array:
+    if array.dtype == dtype:
+        return array
+    made: _core.Array = _core.call("cast", (array,), None, {"dtype": dtype})
+    return made
+
+
+_NATIVE = {np.dtype(t): np.dtype(t).name for t in "?bBhHiIlLqQefd"}
+"""The names of arrays' dtypes in machine byte order, which NumPy takes a microsecond to tell."""
 
 
 def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
     """The value as a dense array in machine byte order, and the dtype that it is to be stored as."""
-    weak = not isinstance(value, (np.ndarray, np.generic))  # Python numbers have no width
     array = np.asarray(value)
+    made = _NATIVE.get(array.dtype)
+    if made is None:
+        array = _in_machine_order(array)
+        made = array.dtype.name
+    target = dtype or made
+    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):  # Python numbers have no width
+        target = _narrow(array, target)
+    stored = "float32" if target == "bfloat16" else target
+    if stored != made:
+        array = array.astype(stored)
+    # `ascontiguousarray` would turn a scalar into a vector.
+    flags = array.flags
+    return (array if flags.c_contiguous and flags.aligned else array.copy(order="C")), target
+
+
+def _in_machine_order(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(
             f"a tensor holds booleans, integers or floating-point numbers, got an array of dtype "
             f"{array.dtype}; convert it first, for example with np.asarray(x, dtype='float32')"
         )
-    if weak and array.dtype == np.float64:
-        array = array.astype(np.float32)
-    elif weak and array.dtype == np.int64 and dtype is None:
-        small = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
-        array = array.astype(np.int32) if small else array
-    target = dtype or array.dtype.name
-    if target != "bfloat16" and target != array.dtype.name:
-        array = array.astype(target)
-    elif target == "bfloat16":
-        array = array.astype(np.float32)
-    # `ascontiguousarray` would turn a scalar into a vector.
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return (array if array.flags.c_contiguous else array.copy(order="C")), target
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _narrow(array: np.ndarray, dtype: str) -> str:
+    """The dtype of Python numbers that NumPy made an array of."""
+    if dtype == "float64":
+        return "float32"
+    small = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
+    return "int32" if dtype == "int64" and small else dtype
+
+
+_new = object.__new__
 
 
 def wrap(array: _core.Array) -> Tensor:
     """A tensor around an array, with no history."""
-    t = Tensor.__new__(Tensor)
+    t: Tensor = _new(Tensor)
     t._a = array
     t._node = t._var = t._origin = t._mask = t.grad = None
     t._requires = False
@@ -223,7 +266,7 @@ def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
     elif hasattr(value, "_keras_history"):
         raise SymbolicOperand
     else:
-        return Tensor(value, dtype)
+        return wrap(to_array(value, dtype))
     if dtype is not None and t.dtype != dtype:
         from lumbre.ops import cast  # the op records how to cast a gradient back
 
@@ -243,10 +286,10 @@ def kernel(name: str, *ins: Tensor, inout: Sequence[Any] = (), **attrs: Any) -> 
     Returns:
         The output, a tuple where the row has several, None where it has none.
     """
-    outs = _core.call(name, [t._a for t in ins], list(inout), **attrs)
-    if len(outs) == 1:
-        return wrap(outs[0])
-    return tuple(map(wrap, outs)) if outs else None
+    out = _core.call(name, ins, tuple(inout) if inout else None, attrs)
+    if type(out) is not tuple:
+        return wrap(out)
+    return tuple(map(wrap, out)) or None
 
 
 def record(
@@ -260,19 +303,35 @@ def record(
 
     A rule must not capture `out`: it receives it as `y`, so that the tape holds no cycles.
     """
-    if _mode.grad and any(t._requires or t._node is not None for t in inputs):
-        out._node = Node(name, inputs, rules, pre)
+    if _mode.grad:
+        for t in inputs:
+            if t._requires or t._node is not None:
+                out._node = Node(name, inputs, rules, pre)
+                break
     return out
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it, nothing is put on the tape."""
-    previous, _mode.grad = _mode.grad, False
-    try:
-        yield
-    finally:
-        _mode.grad = previous
+class no_grad(contextlib.ContextDecorator):
+    """Within it, nothing is put on the tape.
+
+    Example:
+        >>> import lumbre
+        >>> x = lumbre.Tensor(3.0, requires_grad=True)
+        >>> with lumbre.no_grad():
+        ...     (x * x).requires_grad
+        False
+    """
+
+    _previous = True
+
+    def __enter__(self) -> None:
+        self._previous, _mode.grad = _mode.grad, False
+
+    def __exit__(self, *error: Any) -> None:
+        _mode.grad = self._previous
+
+    def _recreate_cm(self) -> no_grad:  # each call of a decorated function is a context of its own
+        return no_grad()
 
 
 def grad_enabled() -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lumbre import _core
-from lumbre.autograd import Tensor, as_tensor, wrap
+from lumbre.autograd import Tensor, as_tensor, reads_noted, wrap
 
 MAX_PROGRAMS = 8
 """Programs kept per step: shapes beyond it push out the least recently used one."""
@@ -116,9 +116,9 @@ class Captured:
         if entry.reason is not None:
             return self.step(*arguments)
         before = _changes
-        result, recording, outputs = self._record(arguments)
+        result, recording, outputs, reads = self._record(arguments)
         if recording.broken is not None:
-            self._stay_eager(entry, recording.broken)
+            self._stay_eager(entry, ", in ".join([recording.broken, *reads]))
         elif entry.first is None:
             # Building layers and creating optimizer slots are changes that the first step may make.
             entry.changes = _changes
@@ -130,17 +130,18 @@ class Captured:
             self._decide(entry, recording, outputs)
         return result
 
-    def _record(self, arguments: Sequence[Tensor]) -> tuple[Any, _core.Recording, Any]:
+    def _record(self, arguments: Sequence[Tensor]) -> tuple[Any, _core.Recording, Any, list[str]]:
         _core.record_start()
         outputs: list[_core.Array] = []
         try:
             for argument in arguments:
                 _core.record_input(argument._a)
-            result = self.step(*arguments)
+            with reads_noted() as reads:
+                result = self.step(*arguments)
             structure = _flatten(result, outputs)
         finally:
             recording = _core.record_stop(outputs)
-        return result, recording, structure
+        return result, recording, structure, reads
 
     def _decide(self, entry: Entry, recording: _core.Recording, outputs: Any) -> None:
         assert entry.first is not None
@@ -175,7 +176,7 @@ def compare(entry: Entry, replay: Callable[[], Any], eager: Callable[[], Any]) -
     replay()
     replayed = [cell.read() for cell in cells]
     for cell, value in zip(cells, before, strict=True):
-        _core.call("assign", [value], [cell])
+        _core.call("assign", (value,), (cell,))
     result = eager()
     for cell, value in zip(cells, replayed, strict=True):
         if bytes(memoryview(cell.read()).cast("B")) != bytes(memoryview(value).cast("B")):

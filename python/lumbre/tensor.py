@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import _core, autograd, ops
+from lumbre import _core, autograd, config, ops
 from lumbre.autograd import FLOATS, Tensor, as_tensor, wrap
 
 
@@ -20,7 +20,8 @@ class Variable:
     Args:
         initializer: The initial value, or a function `(shape, dtype=...)` that returns it.
         shape: The shape, where the initializer is a function.
-        dtype: The dtype; by default float32, or that of an integer or boolean initial value.
+        dtype: The dtype; by default `floatx()` where the initializer is a function, else the value's own:
+            float32 of Python floats, but float64 of NumPy's.
         trainable: Whether training may change it.
         name: A name for summaries and files.
 
@@ -50,7 +51,7 @@ class Variable:
         if callable(initializer) and not isinstance(initializer, (Tensor, Variable)):
             if shape is None:
                 raise ValueError(f"Variable {name or ''}: an initializer function needs a shape")
-            value = as_tensor(initializer(tuple(shape), dtype=dtype or "float32"), dtype)
+            value = as_tensor(initializer(tuple(shape), dtype=dtype or config.floatx()), dtype)
         else:
             value = as_tensor(initializer, dtype)
             if shape is not None and tuple(shape) != value.shape:

@@ -66,6 +66,8 @@ def map_structure(function: Callable[..., Any], *structures: Any) -> Any:
     first = structures[0]
     if not is_nested(first):
         return function(*structures)
+    if len(structures) == 1:
+        return _like(first, {key: map_structure(function, child) for key, child in _children(first)})
     for other in structures[1:]:
         _check_node(first, other, check_types=False)
     rows = [dict(_children(s)) for s in structures]

@@ -238,9 +238,11 @@ class Layer(State):
         """
         if len(args) == 1 and self._fast:
             x = args[0]
-            if type(x) is np.ndarray:
+            kind = type(x)
+            if kind is np.ndarray:
                 x = self._converted(x)
-            if x._mask is None if type(x) is Tensor else type(x) is np.ndarray:
+                kind = type(x)
+            if x._mask is None if kind is Tensor else kind is np.ndarray:
                 if not kwargs:
                     return self._call_tensor(x, None)
                 if len(kwargs) == 1 and "training" in kwargs:
@@ -252,24 +254,24 @@ class Layer(State):
 
         A model that casts its inputs itself may get an array.
         """
-        if self.autocast:
-            dtype = x.dtype
-            if dtype != self._policy.compute_dtype and dtype in FLOATS:
-                x = as_tensor(x, self._policy.compute_dtype)
+        dtype = x.dtype
+        if self.autocast and dtype != self._policy.compute_dtype and dtype in FLOATS:
+            dtype = self._policy.compute_dtype
+            x = as_tensor(x, dtype)
         spec = self.input_spec
-        if spec is not None and (type(spec) is not InputSpec or spec.problem(x.shape, x.dtype)):
+        if spec is not None and (type(spec) is not InputSpec or spec.problem(x.shape, dtype)):
             check_inputs(spec, x, self.name)
-        here = context
-        before = here.training
+        here = context.__dict__  # this thread's: each look into a `threading.local` costs as much as a call
+        before = here["training"]
         signature = self._signature
         if training is None:
             training = before if before is not None else signature.default
-        entry = here.entry
+        entry = here["entry"]
         if entry is None:
-            here.entry = self
+            here["entry"] = self
             if self._lossy:
                 self._clear_losses()
-        here.training = training
+        here["training"] = training
         try:
             if signature.takes_training and training is not None:
                 return self.call(x, training=training)
@@ -278,8 +280,8 @@ class Layer(State):
             explain(self, error, x)
             raise
         finally:
-            here.training = before
-            here.entry = entry
+            here["training"] = before
+            here["entry"] = entry
 
     def _call_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "name" not in self.__dict__:

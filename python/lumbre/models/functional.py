@@ -6,6 +6,8 @@ import warnings
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from lumbre import ops, tree
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.layers.around import plain_arguments
@@ -131,12 +133,13 @@ class Functional(Model):
         Raises:
             ValueError: Structure, rank or a size is not the model's.
         """
-        if type(inputs) is Tensor and len(self.inputs) == 1:
+        if len(self.inputs) == 1 and type(inputs) in (Tensor, np.ndarray):
             spec, symbol = self._specs[0], self.inputs[0]
-            shape = inputs.shape
-            fits = inputs.dtype == symbol.dtype and len(shape) == len(symbol.shape)
-            if fits and (shape[1:] == symbol.shape[1:] or spec.problem(shape, inputs.dtype) is None):
-                return [inputs]
+            x = inputs if type(inputs) is Tensor else as_tensor(inputs, symbol.dtype)
+            shape, dtype = x.shape, x.dtype
+            fits = dtype == symbol.dtype and len(shape) == len(symbol.shape)
+            if fits and (shape[1:] == symbol.shape[1:] or spec.problem(shape, dtype) is None):
+                return [x]
         flat = tree.flatten(self._in_order(inputs))
         self._check_count(len(flat), inputs)
         tensors = [_as_input(x, t) for x, t in zip(flat, self.inputs, strict=True)]

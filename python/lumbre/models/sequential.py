@@ -189,24 +189,24 @@ class Sequential(Model):
 
     def _as_entry(self, x: Any, entry: InputLayer) -> Any:
         """The input with the rank and the dtype that the model starts with."""
-        wanted = entry.batch_shape
-        if tree.is_nested(x) and len(flat := tree.flatten(x)) == 1:
-            x = flat[0]  # a list or dict of one
-        if not isinstance(x, Tensor) or x.dtype != entry.dtype:
+        wanted, dtype = entry.batch_shape, entry.dtype
+        if type(x) is not Tensor or x.dtype != dtype:
+            if tree.is_nested(x) and len(flat := tree.flatten(x)) == 1:
+                x = flat[0]  # a list or dict of one
             mask = getattr(x, "_mask", None)
-            x = as_tensor(x, entry.dtype)
+            x = as_tensor(x, dtype)
             x._mask = mask
-        rank = len(x.shape)
-        if rank == len(wanted) + 1 and x.shape[-1] == 1:
+        shape = x.shape
+        if len(shape) == len(wanted):
+            return x
+        if len(shape) == len(wanted) + 1 and shape[-1] == 1:
             return ops.squeeze(x, -1)
-        if rank == len(wanted) - 1 and wanted[-1] == 1:
+        if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
             return ops.expand_dims(x, -1)
-        if rank != len(wanted):
-            raise ValueError(
-                f"Invalid input shape for input {type(x).__name__} with name '{entry.name}'. Expected shape "
-                f"{wanted}, but input has incompatible shape {x.shape}"
-            )
-        return x
+        raise ValueError(
+            f"Invalid input shape for input {type(x).__name__} with name '{entry.name}'. Expected shape "
+            f"{wanted}, but input has incompatible shape {shape}"
+        )
 
     def _converted(self, value: Any) -> Any:
         return value if self.built else super()._converted(value)

@@ -58,8 +58,9 @@ def normalize_axes(name: str, axis: Any, rank: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(rank))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = sorted(normalize_axis(name, a, rank) for a in given)
+    if not isinstance(axis, (tuple, list)):
+        return (normalize_axis(name, axis, rank),)
+    axes = sorted(normalize_axis(name, a, rank) for a in axis)
     if len(set(axes)) != len(axes):
         raise ValueError(f"{name}: each axis may be named once, got axis={axis} for a tensor of rank {rank}")
     return tuple(axes)

@@ -140,21 +140,31 @@ def promote(*args: Any) -> tuple[Tensor, ...]:
 
 
 def _ready(args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
-    """The usual case without a detour: tensors of one dtype, and numbers that take it."""
+    """The usual case without a detour: tensors of one computed dtype, and numbers that take it."""
     dtype = None
+    ready = True
     for a in args:
-        if type(a) is Tensor:
-            if dtype is None:
-                dtype = a._a.dtype
-            elif a._a.dtype != dtype:
+        kind = type(a)
+        if kind is Tensor:
+            own = a._a.dtype
+        else:
+            ready = False
+            if kind is float or kind is int:
+                continue
+            if not hasattr(a, "__lumbre_tensor__"):
                 return None
-        elif type(a) is not float and type(a) is not int:
+            own = a.dtype
+        if dtype is None:
+            dtype = own
+        elif own != dtype:
             return None
     if dtype not in COMPUTED:
         return None
+    if ready:
+        return args
     if dtype not in FLOATS and any(type(a) is float for a in args):
         return None
-    return tuple(a if type(a) is Tensor else constant(a, dtype) for a in args)
+    return tuple(constant(a, dtype) if type(a) is float or type(a) is int else as_tensor(a) for a in args)
 
 
 def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...]:
@@ -172,7 +182,8 @@ def _to_one_dtype(args: tuple[Any, ...], least: str | None) -> tuple[Tensor, ...
 Back = Callable[[Tensor], Tensor]
 
 
-def _same(x: Tensor) -> Tensor:
+def same(x: Tensor) -> Tensor:
+    """x, where there is nothing to be done with a result."""
     return x
 
 
@@ -181,12 +192,15 @@ def arithmetic(*args: Any, truth: bool = False) -> tuple[tuple[Tensor, ...], Bac
 
     With `truth`, truth values give a truth value; without, they count as int32.
     """
-    tensors = promote(*args)
+    tensors = _ready(args)
+    if tensors is not None:
+        return tensors, same
+    tensors = _to_one_dtype(args, None)
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
-        return tensors, _same
+        return tensors, same
     wide = tuple(cast(t, WIDE[dtype]) for t in tensors)
-    return wide, _same if dtype == "bool" and not truth else lambda y: cast(y, dtype)
+    return wide, same if dtype == "bool" and not truth else lambda y: cast(y, dtype)
 
 
 def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
@@ -196,7 +210,7 @@ def floating(*args: Any) -> tuple[tuple[Tensor, ...], Back]:
         tensors = _to_one_dtype(args, "float")
     dtype = tensors[0].dtype
     if dtype in COMPUTED:
-        return tensors, _same
+        return tensors, same
     return tuple(cast(t, WIDE[dtype]) for t in tensors), lambda y: cast(y, dtype)
 
 

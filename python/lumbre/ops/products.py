@@ -46,31 +46,34 @@ def product(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) 
 
 def _operands(x1: Any, x2: Any, trans_a: bool = False, trans_b: bool = False) -> tuple[Tensor, Tensor, str]:
     """The operands checked, in the dtype that the kernel computes in, and the dtype of the result."""
-    a, b = as_tensor(x1), as_tensor(x2)
-    for i, x in enumerate((a, b)):
-        if x.ndim == 0:
-            raise ValueError(f"matmul input operand {i} must have ndim at least 1, but it has ndim 0")
-    inner = a.shape[-2 if trans_a else -1], b.shape[-1 if trans_b or b.ndim == 1 else -2]
-    if inner[0] != inner[1]:
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    left, right = x1.shape, x2.shape
+    if not left or not right:
+        raise ValueError(
+            f"matmul input operand {int(left != ())} must have ndim at least 1, but it has ndim 0"
+        )
+    if left[-2 if trans_a else -1] != right[-1 if trans_b or len(right) == 1 else -2]:
         flags = f" with trans_a={trans_a}, trans_b={trans_b}" if trans_a or trans_b else ""
         raise ValueError(
             f"Inner dimensions (`x1.shape[-1]` and `x2.shape[-2]`) must be equal, but received "
-            f"`x1.shape={a.shape}` and `x2.shape={b.shape}`{flags}."
+            f"`x1.shape={left}` and `x2.shape={right}`{flags}."
         )
-    _check_broadcast(a, b)
-    if a.dtype == b.dtype == "int8":
-        a, b = cast(a, "int32"), cast(b, "int32")
-    a, b = promote(a, b)
+    if len(left) > 2 and len(right) > 2:
+        _check_broadcast(left[:-2], right[:-2])
+    a, b = promote(x1, x2)
     dtype = a.dtype
-    return (a, b, dtype) if dtype in COMPUTED else (cast(a, WIDE[dtype]), cast(b, WIDE[dtype]), dtype)
+    if dtype in COMPUTED:
+        return a, b, dtype
+    narrow = x1.dtype == x2.dtype == "int8"
+    return cast(a, WIDE[dtype]), cast(b, WIDE[dtype]), "int32" if narrow else dtype
 
 
-def _check_broadcast(x1: Tensor, x2: Tensor) -> None:
-    for n1, n2 in zip(x1.shape[-3::-1], x2.shape[-3::-1], strict=False):
+def _check_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    for n1, n2 in zip(reversed(left), reversed(right), strict=False):
         if n1 != n2 and 1 not in (n1, n2):
             raise ValueError(
                 f"Cannot broadcast shape, the failure dim has value {n1}, which cannot be broadcasted to "
-                f"{n2}. Input shapes are: {list(x1.shape[:-2])} and {list(x2.shape[:-2])}."
+                f"{n2}. Input shapes are: {list(left)} and {list(right)}."
             )
 
 
@@ -121,10 +124,11 @@ def matmul(x1: Any, x2: Any) -> Tensor:
         array([3., 7.], dtype=float32)
     """
     a, b, dtype = _operands(x1, x2)
-    y = product(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
-    if a.ndim == 1 or b.ndim == 1:
-        rows, columns = y.shape[-2:]
-        y = reshape(y, y.shape[:-2] + (rows,) * (a.ndim > 1) + (columns,) * (b.ndim > 1))
+    row, column = a.ndim == 1, b.ndim == 1
+    y = product(reshape(a, (1, -1)) if row else a, reshape(b, (-1, 1)) if column else b)
+    if row or column:
+        m, n = y.shape[-2:]
+        y = reshape(y, y.shape[:-2] + (m,) * (not row) + (n,) * (not column))
     return y if y.dtype == dtype else cast(y, dtype)  # of bools: whether any product is true
 
 
@@ -295,26 +299,44 @@ def linear_grad_input(g: Any, w: Any, y: Any, scale: float = 1.0) -> Tensor:
     return record(dx, (a, b), (lambda h, _: product(passed(h), b), grad_w), name="linear_grad_input")
 
 
-def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
-    """The fused row, for float32."""
-    inputs = (x, w) if bias is None else (x, w, bias)
-    y = kernel("linear", *inputs, activation=FUSED_ACTIVATIONS[activation])
-    bias_gradients: list[tuple[Tensor, Tensor]] = []  # g and what it gave, from one rule to the next
+class _LinearRules:
+    """The gradients of a linear layer by x, kernel and bias, of which one pass gives the last two."""
 
-    def grad_w(g: Tensor, _: Tensor) -> Tensor:
-        dw, db = linear_grad_weights(x, g)
-        bias_gradients[:] = [(g, db)]
+    __slots__ = ("made", "w", "x")
+
+    def __init__(self, x: Tensor, w: Tensor) -> None:
+        self.x = x
+        self.w = w
+        self.made: tuple[Tensor | None, Tensor | None] = (None, None)  # g, and the gradient by the bias
+
+    def by_x(self, g: Tensor, _: Tensor) -> Tensor:
+        return product(g, self.w, False, True)
+
+    def by_kernel(self, g: Tensor, _: Tensor) -> Tensor:
+        dw, db = linear_grad_weights(self.x, g)
+        self.made = g, db
         return dw
 
-    def grad_bias(g: Tensor, _: Tensor) -> Tensor:
-        made = bias_gradients.pop() if bias_gradients else (None, None)
-        return made[1] if made[0] is g and made[1] is not None else sum_(g, axis=tuple(range(g.ndim - 1)))
+    def by_bias(self, g: Tensor, _: Tensor) -> Tensor:
+        (source, db), self.made = self.made, (None, None)
+        return db if source is g and db is not None else sum_(g, axis=tuple(range(g.ndim - 1)))
 
-    def by_sum(g: Tensor, y: Tensor) -> Tensor:
-        return activation_grad(g, y, str(activation))
 
-    rules: tuple[Rule, ...] = (lambda g, _: product(g, w, False, True), grad_w, grad_bias)
-    return record(y, inputs, rules[: len(inputs)], by_sum if activation else None, name="linear")
+_BEFORE: dict[str | None, Rule] = {
+    "relu": lambda g, y: activation_grad(g, y, "relu"),
+    "tanh": lambda g, y: activation_grad(g, y, "tanh"),
+}
+"""The gradient by an activation's argument, from which the others follow."""
+
+
+def _linear(x: Tensor, w: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
+    """The fused row, for float32; it checks the shapes."""
+    number, pre, rules = FUSED_ACTIVATIONS[activation], _BEFORE.get(activation), _LinearRules(x, w)
+    if bias is None:
+        y = kernel("linear", x, w, activation=number)
+        return record(y, (x, w), (rules.by_x, rules.by_kernel), pre, "linear")
+    y = kernel("linear", x, w, bias, activation=number)
+    return record(y, (x, w, bias), (rules.by_x, rules.by_kernel, rules.by_bias), pre, "linear")
 
 
 def _linear_ref(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Any:
@@ -367,23 +389,23 @@ def linear(x: Any, kernel: Any, bias: Any = None, activation: str | None = None)
             f"linear: `activation` must be one of {list(FUSED_ACTIVATIONS)}, got {activation!r}; "
             f"apply any other activation to the result"
         )
-    operands = [as_tensor(v) for v in (x, kernel, bias) if v is not None]
-    if any(t.dtype != "float32" for t in operands):
-        operands = list(promote(*operands))
-    x, w = operands[0], operands[1]
-    b = operands[2] if len(operands) > 2 else None
+    b: Tensor | None = None
+    if bias is None:
+        x, w = promote(as_tensor(x), as_tensor(kernel))
+    else:
+        x, w, b = promote(as_tensor(x), as_tensor(kernel), as_tensor(bias))
+    if x.ndim == 1:
+        return reshape(linear(reshape(x, (1, -1)), w, b, activation), (-1,))
+    if x.dtype == "float32":
+        return _linear(x, w, b, activation)
     if w.ndim != 2:
-        raise ValueError(f"linear: the kernel must have 2 axes (inputs, units), got shape {w.shape}")
+        raise ValueError(f"linear: the kernel must have 2 axes, got shape {w.shape}")
     if not x.ndim or x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"linear: the last axis of x must be the first of the kernel, got {x.shape} and {w.shape}"
         )
     if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, one number a unit, got {b.shape}")
-    if x.ndim == 1:
-        return reshape(linear(reshape(x, (1, -1)), w, b, activation), (-1,))
-    if x.dtype == "float32":
-        return _linear(x, w, b, None if activation == "linear" else activation)
+        raise ValueError(f"linear: the bias must have shape {w.shape[1:]}, got {b.shape}")
     y = matmul(x, w)
     y = y if b is None else add(y, b)
     if activation == "relu":

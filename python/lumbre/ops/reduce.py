@@ -23,7 +23,8 @@ from lumbre.ops.table import Bad, Case, In, op
 def computing(x: Any) -> tuple[Tensor, str]:
     """The operand in a dtype that kernels compute in, and the dtype that it came in."""
     t = as_tensor(x)
-    return cast(t, WIDE.get(t.dtype, t.dtype)), t.dtype
+    dtype = t.dtype
+    return (cast(t, WIDE[dtype]) if dtype in WIDE else t), dtype
 
 
 def floating(x: Any) -> tuple[Tensor, str]:
@@ -101,10 +102,13 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         array([4., 6.], dtype=float32)
     """
     x, dtype = computing(x)
-    shape, axes = x.shape, normalize_axes("sum", axis, x.ndim)
-    kept = kept_shape(shape, axes)
-    y = fold("sum", x, axes, keepdims)
-    y = record(y, (x,), (lambda g, y: broadcast_to(reshape(g, kept), shape),), name="sum")
+    shape = x.shape
+    axes = normalize_axes("sum", axis, len(shape))
+
+    def rule(g: Tensor, y: Tensor) -> Tensor:
+        return broadcast_to(reshape(g, kept_shape(shape, axes)), shape)
+
+    y = record(fold("sum", x, axes, keepdims), (x,), (rule,), name="sum")
     return cast(y, dtype) if dtype in FLOATS else y
 
 
@@ -134,11 +138,12 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         array(2.3333333, dtype=float32)
     """
     x, dtype = floating(x)
-    shape, axes = x.shape, normalize_axes("mean", axis, x.ndim)
-    kept, n = kept_shape(shape, axes), _count(shape, axes)
+    shape = x.shape
+    axes = normalize_axes("mean", axis, len(shape))
 
     def rule(g: Tensor, y: Tensor) -> Tensor:
-        return broadcast_to(reshape(ew.divide(g, float(n)), kept), shape)
+        share = ew.divide(g, float(_count(shape, axes)))
+        return broadcast_to(reshape(share, kept_shape(shape, axes)), shape)
 
     y = record(fold("mean", x, axes, keepdims), (x,), (rule,), name="mean")
     return cast(y, dtype)

@@ -22,16 +22,17 @@ def _resolve(x: Tensor, newshape: Any) -> tuple[int, ...]:
     """The new shape with the size that -1 stands for."""
     given = newshape if isinstance(newshape, (tuple, list)) else (newshape,)
     try:
-        sizes = [operator.index(n) for n in given]
+        sizes = list(map(operator.index, given))
     except TypeError:
         raise TypeError(f"reshape: a shape is made of ints, got {newshape!r}") from None
-    free = [i for i, n in enumerate(sizes) if n == -1]
-    known = math.prod(n for n in sizes if n != -1)
-    if len(free) == 1 and known > 0 and x.size % known == 0:
-        sizes[free[0]] = x.size // known
-    if min(sizes, default=0) < 0 or math.prod(sizes) != x.size:
+    size = x.size
+    if sizes.count(-1) == 1:
+        known = -math.prod(sizes)
+        if known > 0 and size % known == 0:
+            sizes[sizes.index(-1)] = size // known
+    if min(sizes, default=0) < 0 or math.prod(sizes) != size:
         raise ValueError(
-            f"reshape: cannot reshape a tensor of shape {x.shape} (size {x.size}) into shape {tuple(given)}; "
+            f"reshape: cannot reshape a tensor of shape {x.shape} (size {size}) into shape {tuple(given)}; "
             f"the sizes' product must stay the same, and at most one may be -1"
         )
     return tuple(sizes)
@@ -124,11 +125,12 @@ def transpose(x: Any, axes: Any = None) -> Tensor:
                [3, 6]], dtype=int32)
     """
     x = as_tensor(x)
-    given = range(x.ndim)[::-1] if axes is None else axes
-    order = tuple(normalize_axis("transpose", a, x.ndim) for a in given)
-    if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"transpose: axes must name each of the {x.ndim} axes once, got {axes}")
-    back = tuple(int(i) for i in np.argsort(order))
+    rank = x.ndim
+    given = range(rank)[::-1] if axes is None else axes
+    order = [normalize_axis("transpose", a, rank) for a in given]
+    back = sorted(range(len(order)), key=order.__getitem__)
+    if [order[i] for i in back] != list(range(rank)):
+        raise ValueError(f"transpose: axes must name each of the {rank} axes once, got {axes}")
     return record(wrap(x._a.permute(order)), (x,), (lambda g, y: transpose(g, back),), name="transpose")
 
 

@@ -14,20 +14,21 @@ from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
 from lumbre.ops import shapes as sh
 from lumbre.ops.axes import normalize_axes
-from lumbre.ops.dtypes import floating
+from lumbre.ops.dtypes import floating, same
 from lumbre.ops.table import Bad, Case, In, op
 
 
 def over_last(name: str, x: Tensor, axis: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The tensor with the axes (one, several, or None for all) as its last, and what takes a result back."""
-    axes = normalize_axes(name, axis, x.ndim)
-    if axes == (x.ndim - 1,):
-        return x, lambda y: y
-    order = [i for i in range(x.ndim) if i not in axes] + list(axes)
+    rank = x.ndim
+    axes = normalize_axes(name, axis, rank)
+    if axes == (rank - 1,):
+        return x, same
+    order = [i for i in range(rank) if i not in axes] + list(axes)
     moved = sh.transpose(x, order)
-    kept = moved.shape[: x.ndim - len(axes)]
+    kept = moved.shape[: rank - len(axes)]
     rows = sh.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
-    inverse = [order.index(i) for i in range(x.ndim)]
+    inverse = [order.index(i) for i in range(rank)]
     return rows, lambda y: sh.transpose(sh.reshape(y, moved.shape), inverse)
 
 
@@ -75,14 +76,14 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
         array([0.51, 0.06, 0.05, 0.38], dtype=float32)
     """
     (x,), back = floating(x)
-    if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
+    rows, restore = over_last("softmax", x, axis)
+    if isinstance(axis, int) and x.shape[axis] == 1:
         warnings.warn(
             f"You are using a softmax over axis {axis} of a tensor of shape {x.shape}. This axis has size 1. "
             "The softmax operation will always return the value 1, which is likely not what you intended. "
             "Did you mean to use a sigmoid instead?",
             stacklevel=3,
         )
-    rows, restore = over_last("softmax", x, axis)
     y = record(kernel("softmax", rows), (rows,), (lambda g, y: softmax_grad(y, g),), name="softmax")
     y = back(restore(y))
     if rows is x:

@@ -118,9 +118,10 @@ class ArrayData:
                 if leaf is not None:
                     self.arrays.append(leaf)
                     self.names.append(path_name(name, path))
-        if not tree.flatten(self.x) or all(leaf is None for leaf in tree.flatten(self.x)):
+        if all(leaf is None for leaf in tree.flatten(self.x)):
             raise ValueError(f"`x` holds no array. Received: x={x}")
-        _check_cardinality(self.structures)
+        if len({len(array) for array in self.arrays}) > 1:
+            raise ValueError(_sizes(self.structures))
         self.n = len(self.arrays[0])
         if self.n == 0:
             shapes = ", ".join(f"{n}: {a.shape}" for n, a in zip(self.names, self.arrays, strict=True))
@@ -142,16 +143,14 @@ class ArrayData:
         return self.pack([array[start:stop] for array in self.arrays])
 
 
-def _check_cardinality(structures: tuple[Any, Any, Any]) -> None:
-    leaves = [leaf for leaf in tree.flatten(structures) if leaf is not None]
-    if len({len(leaf) for leaf in leaves}) <= 1:
-        return
+def _sizes(structures: tuple[Any, Any, Any]) -> str:
+    """That the arrays have different numbers of samples, and which."""
     message = "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples."
     for name, structure in zip(("x", "y", "sample_weight"), structures, strict=True):
         sizes = [str(len(leaf)) for leaf in tree.flatten(structure) if leaf is not None]
         if sizes:
             message += f"'{name}' sizes: {', '.join(sizes)}\n"
-    raise ValueError(message)
+    return message
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:

@@ -72,10 +72,6 @@ class ArrayFeed:
         self._seen = 0  # batches of this pass
         self._left = 0  # batches until the epoch is over
 
-    def first_batch(self) -> tuple[Any, Any, Any]:
-        """Samples to build and check a model with."""
-        return self.data.rows(0, min(self.batch_size, self.data.n))
-
     def start(self, fresh: bool) -> None:
         if fresh or self._rows is None or self.steps is None or self._seen >= self.pass_batches:
             self._rows = self._order(self._rows)

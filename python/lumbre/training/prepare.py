@@ -59,7 +59,7 @@ def make_feed(
         data = with_class_weight(data, class_weight)
     checks.check_targets(data.y, data.sample_weight, model.nan_policy)
     feed = ArrayFeed(data, batch_size, steps, shuffle)
-    prepare(model, kind, feed.first_batch())
+    prepare(model, kind, data.structures, feed.batch_size)
     check_labels(model, kind, data.y)
     return feed
 
@@ -137,17 +137,17 @@ def check_labels(model: Any, kind: str, y: Any) -> None:
         loss.check_labels(y)
 
 
-def prepare(model: Any, kind: str, batch: tuple[Any, Any, Any]) -> None:
-    """Builds what a batch needs and tries the computation out, once for each form of batch.
+def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int | None = None) -> None:
+    """Builds what a batch needs and tries the computation out on the first, once for each form of batch.
 
     The trial runs in inference mode, in which layers keep their state; metrics get their values
     back. So a shape that does not fit, anywhere between the inputs and the last metric, raises
     before anything has changed.
     """
-    key = (kind == "predict", _form(batch))
+    key = (kind == "predict", _form(data))
     tried: set[Any] = model.__dict__.setdefault("_tried", set())
     if key not in tried:
-        x, y, sample_weight = tree.map_structure(_as_tensor, batch)
+        x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
         with autograd.no_grad():
             if is_overridden(model, f"{kind}_step"):
                 _build_custom(model, x, y, sample_weight)
@@ -160,16 +160,16 @@ def prepare(model: Any, kind: str, batch: tuple[Any, Any, Any]) -> None:
         _build_optimizer(model)
 
 
-def _form(batch: tuple[Any, Any, Any]) -> Any:
+def _form(data: tuple[Any, Any, Any]) -> Any:
     """Structure, dtypes and shapes without the first axis, as something hashable."""
     return tuple(
-        (path, None if leaf is None else (leaf.dtype.name, leaf.shape[1:]))
-        for path, leaf in tree.flatten_with_path(batch)
+        (path, None if leaf is None else (leaf.dtype, leaf.shape[1:]))
+        for path, leaf in tree.flatten_with_path(data)
     )
 
 
-def _as_tensor(leaf: Any) -> Any:
-    return None if leaf is None else autograd.as_tensor(leaf, batch_dtype(leaf.dtype))
+def _as_tensor(leaf: Any, rows: int | None) -> Any:
+    return None if leaf is None else autograd.as_tensor(leaf[:rows], batch_dtype(leaf.dtype))
 
 
 def _build_custom(model: Any, x: Any, y: Any, sample_weight: Any) -> None:

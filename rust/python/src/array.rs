@@ -8,7 +8,8 @@ use lumbre_runtime::{Array, Cell, door};
 use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyMemoryView, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple};
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::Arc;
 
@@ -26,6 +27,13 @@ pub fn dtype(name: &str) -> PyResult<DType> {
         let all: Vec<_> = DType::ALL.iter().map(|d| d.name()).collect();
         PyTypeError::new_err(format!("unknown dtype '{name}': expected one of {}", all.join(", ")))
     })
+}
+
+/// The dtype's name as Python holds it already.
+fn name_of(py: Python<'_>, dtype: DType) -> Py<PyString> {
+    static NAMES: PyOnceLock<[Py<PyString>; DType::ALL.len()]> = PyOnceLock::new();
+    let names = NAMES.get_or_init(py, || DType::ALL.map(|d| PyString::intern(py, d.name()).unbind()));
+    names[dtype as usize].clone_ref(py)
 }
 
 /// The axes' sizes, refused if there are too many.
@@ -50,8 +58,8 @@ impl PyArray {
 
     /// The dtype's name.
     #[getter]
-    fn dtype(&self) -> &'static str {
-        self.0.meta().dtype.name()
+    fn dtype(&self, py: Python<'_>) -> Py<PyString> {
+        name_of(py, self.0.meta().dtype)
     }
 
     /// The number of elements.
@@ -224,8 +232,8 @@ impl PyCell {
 
     /// The dtype's name.
     #[getter]
-    fn dtype(&self) -> &'static str {
-        self.0.meta().dtype.name()
+    fn dtype(&self, py: Python<'_>) -> Py<PyString> {
+        name_of(py, self.0.meta().dtype)
     }
 }
 
@@ -236,54 +244,97 @@ pub fn dry(shape: Vec<usize>, dtype: &str) -> PyResult<PyArray> {
     Ok(PyArray(Array::dry(checked_meta(self::dtype(dtype)?, &shape)?)))
 }
 
-/// What NumPy says of an array's memory.
-struct Interface {
-    ptr: usize,
-    meta: Meta,
-    strides: [isize; MAX_RANK],
+/// Memory that an object lends through the buffer protocol.
+struct Lent(Box<ffi::Py_buffer>);
+
+// SAFETY: an address and what lies there; it is given back with the GIL held.
+unsafe impl Send for Lent {}
+// SAFETY: as for Send.
+unsafe impl Sync for Lent {}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: filled in by `PyObject_GetBuffer`, and given back once; not after Python has ended.
+        Python::try_attach(|_| unsafe { ffi::PyBuffer_Release(&raw mut *self.0) });
+    }
 }
 
-fn interface(array: &Bound<'_, PyAny>) -> PyResult<Interface> {
-    let dtype = dtype(array.getattr("dtype")?.getattr("name")?.extract()?)?;
-    let shape: Vec<usize> = array.getattr("shape")?.extract()?;
-    let bytes: Vec<isize> = array.getattr("strides")?.extract()?;
-    let ptr: usize = array.getattr("ctypes")?.getattr("data")?.extract()?;
-    let meta = checked_meta(dtype, &shape)?;
-    let mut strides = [0; MAX_RANK];
-    for (stride, b) in strides.iter_mut().zip(bytes) {
-        if b % dtype.size() as isize != 0 {
-            return Err(PyValueError::new_err("the array's strides are not whole elements: copy it first"));
+impl Lent {
+    fn by(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Lent> {
+        let mut buffer = Box::new(ffi::Py_buffer::new());
+        // SAFETY: a place to be filled in, at an address that stays the same.
+        if unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *buffer, flags | ffi::PyBUF_RECORDS_RO) } < 0 {
+            return Err(PyErr::fetch(object.py()));
         }
-        *stride = b / dtype.size() as isize;
+        Ok(Lent(buffer))
     }
-    if !ptr.is_multiple_of(dtype.size()) {
-        return Err(PyValueError::new_err("the array's memory is not aligned: copy it first"));
+
+    /// The first element's address.
+    fn ptr(&self) -> *mut u8 {
+        if self.0.buf.is_null() { std::ptr::dangling_mut() } else { self.0.buf.cast() }
     }
-    Ok(Interface { ptr, meta, strides })
+
+    /// What lies there, with the strides in elements.
+    fn describe(&self) -> PyResult<(Meta, [isize; MAX_RANK])> {
+        let buffer = &*self.0;
+        // SAFETY: a string, asked for by PyBUF_FORMAT.
+        let format = unsafe { CStr::from_ptr(buffer.format) };
+        let dtype = element(format, buffer.itemsize as usize)
+            .ok_or_else(|| PyTypeError::new_err(format!("tensors cannot hold elements of the format {format:?}")))?;
+        let (shape, bytes): (&[isize], &[isize]) = match buffer.ndim as usize {
+            0 => (&[], &[]),
+            // SAFETY: that many sizes and strides, asked for by PyBUF_STRIDES.
+            n => unsafe {
+                (std::slice::from_raw_parts(buffer.shape, n), std::slice::from_raw_parts(buffer.strides, n))
+            },
+        };
+        let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        let meta = checked_meta(dtype, &shape)?;
+        let mut strides = [0; MAX_RANK];
+        for (stride, b) in strides.iter_mut().zip(bytes) {
+            if b % dtype.size() as isize != 0 {
+                return Err(PyValueError::new_err("the array's strides are not whole elements: copy it first"));
+            }
+            *stride = b / dtype.size() as isize;
+        }
+        if !buffer.buf.addr().is_multiple_of(dtype.size()) {
+            return Err(PyValueError::new_err("the array's memory is not aligned: copy it first"));
+        }
+        Ok((meta, strides))
+    }
+}
+
+/// The dtype of a format of the struct module in machine byte order: a letter for the kind, whose size is known.
+fn element(format: &CStr, size: usize) -> Option<DType> {
+    let letter = match format.to_bytes() {
+        [letter] | [b'@' | b'=', letter] => *letter,
+        _ => return None,
+    };
+    let alike: &[DType] = match letter {
+        b'?' => &[DType::Bool],
+        b'b' | b'h' | b'i' | b'l' | b'q' => &[DType::I8, DType::I16, DType::I32, DType::I64],
+        b'B' | b'H' | b'I' | b'L' | b'Q' => &[DType::U8, DType::U16, DType::U32, DType::U64],
+        b'e' | b'f' | b'd' => &[DType::F16, DType::F32, DType::F64],
+        _ => return None,
+    };
+    alike.iter().copied().find(|d| d.size() == size)
 }
 
 /// A copy of a C-contiguous NumPy array in machine byte order.
 #[pyfunction]
 pub fn from_numpy(array: &Bound<'_, PyAny>) -> PyResult<PyArray> {
-    let seen = interface(array)?;
-    if !array.getattr("flags")?.getattr("c_contiguous")?.is_truthy()? {
-        return Err(PyValueError::new_err("from_numpy takes a C-contiguous array"));
-    }
-    // SAFETY: NumPy vouches for that many contiguous bytes, and the GIL and the reference keep them.
-    let bytes = unsafe { std::slice::from_raw_parts(nonnull(seen.ptr), seen.meta.bytes()) };
-    enter_briefly(|| Array::from_bytes(seen.meta, bytes)).map(PyArray)
-}
-
-fn nonnull(ptr: usize) -> *const u8 {
-    if ptr == 0 { std::ptr::dangling() } else { ptr as *const u8 }
+    let lent = Lent::by(array, ffi::PyBUF_C_CONTIGUOUS)?;
+    let (meta, _) = lent.describe()?;
+    // SAFETY: that many contiguous bytes, lent until the end of this function.
+    let bytes = unsafe { std::slice::from_raw_parts(lent.ptr(), meta.bytes()) };
+    enter_briefly(|| Array::from_bytes(meta, bytes)).map(PyArray)
 }
 
 /// A NumPy array's own memory, any strides, without a copy: the source that batches are gathered from.
 #[pyfunction]
 pub fn source(array: &Bound<'_, PyAny>) -> PyResult<PyArray> {
-    let seen = interface(array)?;
-    // The memoryview keeps the memory in place: an exported array refuses to be resized.
-    let keep: Py<PyMemoryView> = PyMemoryView::from(array)?.unbind();
-    // SAFETY: NumPy describes its own memory, kept by the memoryview; alignment was checked.
-    Ok(PyArray(unsafe { Array::foreign(nonnull(seen.ptr).cast_mut(), seen.meta, seen.strides, Box::new(keep)) }))
+    let lent = Lent::by(array, 0)?;
+    let (meta, strides) = lent.describe()?;
+    // SAFETY: NumPy describes its own memory, which stays in place while it is lent; alignment was checked.
+    Ok(PyArray(unsafe { Array::foreign(lent.ptr(), meta, strides, Box::new(lent)) }))
 }

@@ -6,8 +6,9 @@ use crate::errors::to_py;
 use lumbre_kernels::{Attr, Attrs, Level, OpDef};
 use lumbre_runtime::{Array, door, pool};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -21,49 +22,54 @@ const LONG: usize = 1 << 15;
 ///
 /// Args:
 ///     name: The row's name.
-///     ins: The operands that are read.
+///     ins: The operands that are read: arrays, or tensors, whose `_a` is one.
 ///     inouts: The cells that are updated in place.
 ///     attrs: The row's attributes.
 ///
 /// Returns:
-///     The results.
+///     The result; a tuple where the row has several or none.
 #[pyfunction]
-#[pyo3(signature = (name, ins, inouts=None, **attrs))]
-pub fn call(
-    py: Python<'_>,
+#[pyo3(signature = (name, ins, inouts=None, attrs=None))]
+pub fn call<'py>(
+    py: Python<'py>,
     name: &str,
-    ins: Vec<PyRef<'_, PyArray>>,
-    inouts: Option<Vec<PyRef<'_, PyCell>>>,
-    attrs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Vec<PyArray>> {
+    ins: &Bound<'py, PyTuple>,
+    inouts: Option<&Bound<'py, PyTuple>>,
+    attrs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let op = *ROWS.get(name).ok_or_else(|| PyKeyError::new_err(format!("there is no kernel named '{name}'")))?;
     let attrs = parse(op, attrs)?;
-    let ins: Vec<Array> = ins.iter().map(|a| a.0.clone()).collect();
-    let inouts: Vec<_> = inouts.unwrap_or_default().iter().map(|c| c.0.clone()).collect();
-    let long = ins.iter().map(Array::meta).chain(inouts.iter().map(|c| c.meta())).any(|m| m.shape.count() >= LONG);
+    let held = ins.iter_borrowed().map(array_of).collect::<PyResult<Vec<_>>>()?;
+    let ins: Vec<&Array> = held.iter().map(|a| &a.get().0).collect();
+    let inouts = match inouts {
+        Some(cells) => {
+            cells.iter_borrowed().map(|c| Ok(c.cast::<PyCell>()?.get().0.clone())).collect::<PyResult<_>>()?
+        }
+        None => Vec::new(),
+    };
+    let long = ins.iter().map(|a| a.meta()).chain(inouts.iter().map(|c| c.meta())).any(|m| m.shape.count() >= LONG);
     let work = || door::call(op, &ins, &inouts, attrs);
-    let results = if long { enter(py, work)? } else { enter_briefly(work)? };
-    Ok(results.into_iter().map(PyArray).collect())
+    let mut results = if long { enter(py, work)? } else { enter_briefly(work)? };
+    match results.pop() {
+        Some(only) if results.is_empty() => Ok(Bound::new(py, PyArray(only))?.into_any()),
+        last => Ok(PyTuple::new(py, results.into_iter().chain(last).map(PyArray).collect::<Vec<_>>())?.into_any()),
+    }
+}
+
+fn array_of<'py>(operand: Borrowed<'_, 'py, PyAny>) -> PyResult<Bound<'py, PyArray>> {
+    match operand.cast::<PyArray>() {
+        Ok(array) => Ok(array.to_owned()),
+        Err(_) => Ok(operand.getattr(intern!(operand.py(), "_a"))?.cast_into()?),
+    }
 }
 
 fn parse(op: &OpDef, given: Option<&Bound<'_, PyDict>>) -> PyResult<Attrs> {
-    let Some(given) = given else {
-        return Ok(Attrs(vec![Attr::None; op.attrs.len()]));
-    };
-    let mut used = 0;
-    let mut values = Vec::with_capacity(op.attrs.len());
-    for name in op.attrs {
-        let value = given.get_item(name)?;
-        used += value.is_some() as usize;
-        values.push(value.map_or(Ok(Attr::None), |v| attr(&v))?);
-    }
-    if used != given.len() {
-        return Err(PyTypeError::new_err(format!(
-            "kernel {} takes the attributes {:?}, got {}",
-            op.name,
-            op.attrs,
-            given.keys().repr()?
-        )));
+    let mut values = vec![Attr::None; op.attrs.len()];
+    for (name, value) in given.into_iter().flatten() {
+        let place = op.attrs.iter().position(|a| name.extract::<&str>().is_ok_and(|n| n == *a)).ok_or_else(|| {
+            PyTypeError::new_err(format!("kernel {} takes the attributes {:?}, got {name}", op.name, op.attrs))
+        })?;
+        values[place] = attr(&value)?;
     }
     Ok(Attrs(values))
 }

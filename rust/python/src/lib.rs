@@ -21,5 +21,7 @@ mod _core {
     #[pymodule_export]
     use super::dlpack::from_dlpack;
     #[pymodule_export]
-    use super::program::{PyProgram, PyRecording, record_input, record_start, record_stop, recording};
+    use super::program::{
+        PyProgram, PyRecording, record_input, record_start, record_stop, recording, recording_broken,
+    };
 }

@@ -40,6 +40,14 @@ pub fn recording() -> bool {
     on
 }
 
+/// Whether this thread is recording a step that cannot be replayed any more.
+#[pyfunction]
+pub fn recording_broken() -> bool {
+    let mut broken = false;
+    door::with_recording(|r| broken = r.broken().is_some());
+    broken
+}
+
 /// Ends recording. `outputs` are what the step returns.
 #[pyfunction]
 pub fn record_stop(outputs: Vec<PyRef<'_, PyArray>>) -> PyResult<PyRecording> {

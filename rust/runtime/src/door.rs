@@ -83,7 +83,7 @@ pub fn before_reading(array: &Array) -> Result<(), Fault> {
 ///
 /// `inouts` are updated in place, each a new version of its cell; an operand among `ins` that was read from one of
 /// them keeps the old version.
-pub fn call(op: &'static OpDef, ins: &[Array], inouts: &[Arc<Cell>], attrs: Attrs) -> Result<Vec<Array>, Fault> {
+pub fn call(op: &'static OpDef, ins: &[&Array], inouts: &[Arc<Cell>], attrs: Attrs) -> Result<Vec<Array>, Fault> {
     for (i, cell) in inouts.iter().enumerate() {
         if inouts[..i].iter().any(|other| Arc::ptr_eq(other, cell)) {
             return Err(Fault::Value(format!("{}: the same variable is to be updated twice in one call", op.name)));
@@ -92,39 +92,35 @@ pub fn call(op: &'static OpDef, ins: &[Array], inouts: &[Arc<Cell>], attrs: Attr
     let in_metas: Vec<Meta> = ins.iter().map(|a| a.meta).collect();
     let cell_metas: Vec<Meta> = inouts.iter().map(|c| c.meta()).collect();
     let out_metas = (op.infer)(&in_metas, &cell_metas, &attrs)?;
-    if is_dry() || ins.iter().any(Array::is_dry) {
+    if is_dry() || ins.iter().any(|a| a.is_dry()) {
         return Ok(out_metas.into_iter().map(Array::dry).collect());
     }
-    let dense: Vec<Array>;
-    let ins = if op.layout == Layout::Dense && ins.iter().any(|a| !a.is_dense()) {
-        dense = ins.iter().map(densely).collect::<Result<_, _>>()?;
-        &dense[..]
-    } else {
-        ins
-    };
+    if op.layout == Layout::Dense && ins.iter().any(|a| !a.is_dense()) {
+        let dense: Vec<Array> = ins.iter().map(|a| densely(a)).collect::<Result<_, _>>()?;
+        return call(op, &dense.iter().collect::<Vec<_>>(), inouts, attrs);
+    }
 
-    let fresh: Vec<Fresh> = out_metas.iter().map(|m| Fresh::allocate(*m)).collect::<Result<_, _>>()?;
+    let allocate = if checking() { allocate_fenced } else { Array::allocate };
+    let results: Vec<Array> = out_metas.iter().map(|m| allocate(*m)).collect::<Result<_, _>>()?;
     let mut states = lock_in_order(inouts);
     for state in &mut states {
         state.arrange(Order::RowMajor)?;
         state.unshare()?;
     }
-    let in_views: Vec<View> = ins.iter().map(Array::view).collect();
-    let mut outs: Vec<View> = states.iter().map(|s| s.array.view()).collect();
-    outs.extend(fresh.iter().map(|f| f.array.view()));
-    let metas: Vec<Meta> = outs.iter().map(|v| v.meta).collect();
-    let workers = if pool::threads() > 1 { (op.tasks)(&in_metas, &metas, &attrs).min(pool::threads()) } else { 1 };
-    with_scratch((op.scratch)(&in_metas, &metas, &attrs, pool::threads()), |scratch| {
-        pool::run(workers, &|part: &Part<'_>| (op.run)(part, &in_views, &outs, &attrs, scratch))
+    let written = states.iter().map(|s| &s.array).chain(&results);
+    let views: Vec<View> = ins.iter().copied().chain(written).map(Array::view).collect();
+    let (reads, writes) = views.split_at(ins.len());
+    let metas = if inouts.is_empty() { out_metas } else { writes.iter().map(|v| v.meta).collect() };
+    // While checking, whatever can be shared is.
+    let workers = pool::workers_for((op.tasks)(&in_metas, &metas, &attrs), checking());
+    with_scratch((op.scratch)(&in_metas, &metas, &attrs, workers), |scratch| {
+        pool::run(workers, &|part: &Part<'_>| (op.run)(part, reads, writes, &attrs, scratch))
     })?;
     for state in &mut states {
         state.version += 1;
     }
     drop(states);
-    for f in &fresh {
-        f.check(op.name)?;
-    }
-    let results: Vec<Array> = fresh.into_iter().map(|f| f.array).collect();
+    results.iter().try_for_each(|r| check_fences(op.name, r))?;
     with_recording(|r| r.add(op, attrs, ins, inouts, &results));
     Ok(results)
 }
@@ -135,7 +131,7 @@ pub fn densely(array: &Array) -> Result<Array, Fault> {
         return Ok(array.clone());
     }
     let copy = row("copy").ok_or_else(|| Fault::Runtime("the copy row is missing".into()))?;
-    Ok(call(copy, std::slice::from_ref(array), &[], Attrs::default())?.swap_remove(0))
+    Ok(call(copy, &[array], &[], Attrs::default())?.swap_remove(0))
 }
 
 /// The array at the start of a storage of its own (while checking, results lie between fences).
@@ -172,45 +168,36 @@ fn with_scratch<R>(bytes: usize, f: impl FnOnce(Scratch) -> Result<R, Fault>) ->
     f(unsafe { Scratch::new(held.ptr(), held.bytes()) })
 }
 
-/// A result to be: its array and, while checking, the fences around it.
-struct Fresh {
-    array: Array,
-    fenced: bool,
-}
-
 const FENCE: usize = 64;
 const SENTINEL: u8 = 0xa5;
 
-impl Fresh {
-    fn allocate(meta: Meta) -> Result<Fresh, Fault> {
-        if !checking() {
-            return Ok(Fresh { array: Array::allocate(meta)?, fenced: false });
-        }
-        let bytes = meta.bytes();
-        let storage = Storage::allocate(bytes + 2 * FENCE)?;
-        // SAFETY: three ranges within the memory just allocated. All ones is NaN in every floating-point format.
-        unsafe {
-            std::ptr::write_bytes(storage.ptr(), SENTINEL, FENCE);
-            std::ptr::write_bytes(storage.ptr().add(FENCE), 0xff, bytes);
-            std::ptr::write_bytes(storage.ptr().add(FENCE + bytes), SENTINEL, FENCE);
-        }
-        Ok(Fresh { array: Array { offset: FENCE, ..Array::whole(storage, meta) }, fenced: true })
+/// A result to be, full of NaN and between fences: what `call` makes while checking.
+fn allocate_fenced(meta: Meta) -> Result<Array, Fault> {
+    let bytes = meta.bytes();
+    let storage = Storage::allocate(bytes + 2 * FENCE)?;
+    // SAFETY: three ranges within the memory just allocated. All ones is NaN in every floating-point format.
+    unsafe {
+        std::ptr::write_bytes(storage.ptr(), SENTINEL, FENCE);
+        std::ptr::write_bytes(storage.ptr().add(FENCE), 0xff, bytes);
+        std::ptr::write_bytes(storage.ptr().add(FENCE + bytes), SENTINEL, FENCE);
     }
+    Ok(Array { offset: FENCE, ..Array::whole(storage, meta) })
+}
 
-    fn check(&self, op: &str) -> Result<(), Fault> {
-        if !self.fenced {
-            return Ok(());
-        }
-        let (bytes, base) = (self.array.meta.bytes(), self.array.storage.ptr());
-        // SAFETY: the two fences lie within the allocation made above.
-        let fences = unsafe {
-            [std::slice::from_raw_parts(base, FENCE), std::slice::from_raw_parts(base.add(FENCE + bytes), FENCE)]
-        };
-        if fences.concat().iter().any(|&b| b != SENTINEL) {
-            return Err(Fault::Runtime(format!("{op}: the kernel wrote outside its result")));
-        }
-        Ok(())
+/// Refuses a result whose fences, if it has some, have been written to.
+fn check_fences(op: &str, result: &Array) -> Result<(), Fault> {
+    if result.offset == 0 {
+        return Ok(());
     }
+    let (bytes, base) = (result.meta.bytes(), result.storage.ptr());
+    // SAFETY: the two fences lie within the allocation that `allocate_fenced` made.
+    let fences = unsafe {
+        [std::slice::from_raw_parts(base, FENCE), std::slice::from_raw_parts(base.add(FENCE + bytes), FENCE)]
+    };
+    if fences.concat().iter().any(|&b| b != SENTINEL) {
+        return Err(Fault::Runtime(format!("{op}: the kernel wrote outside its result")));
+    }
+    Ok(())
 }
 
 /// Refuses a value with too many axes.

@@ -11,10 +11,16 @@ pub const ALIGN: usize = 64;
 const HUGE: usize = 4 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
+/// What is asked of the allocator for a buffer. A small one gets [`ALIGN`] bytes more and is aligned here, since to ask
+/// for more than the usual alignment is slow.
 fn layout(bytes: usize) -> Option<Layout> {
-    let align = if bytes >= HUGE { HUGE_PAGE } else { ALIGN };
-    Layout::from_size_align(bytes.max(1), align).ok()
+    if bytes >= HUGE {
+        return Layout::from_size_align(bytes, HUGE_PAGE).ok();
+    }
+    Layout::from_size_align(bytes + ALIGN, USUAL_ALIGN).ok()
 }
+
+const USUAL_ALIGN: usize = 8;
 
 /// Memory for `bytes` bytes, aligned to [`ALIGN`], its content undefined; None if the system has none.
 pub fn allocate(bytes: usize) -> Option<*mut u8> {
@@ -24,12 +30,20 @@ pub fn allocate(bytes: usize) -> Option<*mut u8> {
     if ptr.is_null() {
         return None;
     }
-    #[cfg(target_os = "linux")]
-    if bytes >= HUGE {
-        // Advice only: a failure changes nothing.
-        // SAFETY: the range was just allocated.
-        unsafe { libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE) };
+    if bytes < HUGE {
+        let skipped = ALIGN - ptr.addr() % ALIGN;
+        // SAFETY: 8 to 64 of the 64 bytes more; the last of them holds how many, for `free`.
+        return Some(unsafe {
+            ptr.add(skipped - 1).write(skipped as u8);
+            ptr.add(skipped)
+        });
     }
+    // Advice only: a failure changes nothing.
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range was just allocated.
+    unsafe {
+        libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE)
+    };
     Some(ptr)
 }
 
@@ -39,8 +53,11 @@ pub fn allocate(bytes: usize) -> Option<*mut u8> {
 /// `ptr` came from [`allocate`] with the same `bytes` and is not used any more.
 pub unsafe fn free(ptr: *mut u8, bytes: usize) {
     if let Some(layout) = layout(bytes) {
-        // SAFETY: the same layout as in `allocate`; the caller's promise.
-        unsafe { alloc::dealloc(ptr, layout) }
+        // SAFETY: the address and the layout that `allocate` got; the caller's promise.
+        unsafe {
+            let skipped = if bytes < HUGE { ptr.sub(1).read() } else { 0 };
+            alloc::dealloc(ptr.sub(skipped as usize), layout)
+        }
     }
 }
 
@@ -126,4 +143,27 @@ pub fn on_fork(hook: extern "C" fn()) {
 #[cfg(unix)]
 fn unsafe_hook(hook: extern "C" fn()) -> unsafe extern "C" fn() {
     hook
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_their_own() {
+        let sizes = [0, 1, 7, 8, 63, 64, 65, 1000, 4096, 100_000, HUGE - 1, HUGE, HUGE + 1];
+        let made: Vec<*mut u8> = sizes.iter().map(|&n| allocate(n).unwrap()).collect();
+        for (i, (&n, &ptr)) in sizes.iter().zip(&made).enumerate() {
+            assert_eq!(ptr.addr() % ALIGN, 0, "{n}");
+            // SAFETY: n bytes just allocated.
+            unsafe { ptr.write_bytes(i as u8, n) };
+        }
+        for (i, (&n, &ptr)) in sizes.iter().zip(&made).enumerate() {
+            // SAFETY: as above, written before and freed once.
+            unsafe {
+                assert!(std::slice::from_raw_parts(ptr, n).iter().all(|&b| b == i as u8), "{n}");
+                free(ptr, n);
+            }
+        }
+    }
 }

@@ -121,7 +121,7 @@ fn fold_constants(calls: Vec<Call>, slots: &mut [Slot]) -> Result<Vec<Call>, Fau
         let ins: Option<Vec<Array>> = call.ins.iter().map(|o| constant(o, slots)).collect();
         match ins.filter(|_| call.inouts == 0) {
             Some(ins) => {
-                let results = door::call(call.op, &ins, &[], call.attrs.clone())?;
+                let results = door::call(call.op, &ins.iter().collect::<Vec<_>>(), &[], call.attrs.clone())?;
                 for (operand, result) in call.outs.iter().zip(results) {
                     slots[operand.slot] = Slot::Const(door::unfenced(&result)?.storage);
                 }

@@ -127,7 +127,7 @@ impl Recording {
         &mut self,
         op: &'static OpDef,
         attrs: Attrs,
-        ins: &[Array],
+        ins: &[&Array],
         inouts: &[Arc<Cell>],
         results: &[Array],
     ) {

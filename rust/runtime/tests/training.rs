@@ -21,9 +21,8 @@ const SIZES: [usize; 3] = [50, 37, 10];
 const RELU: i64 = 1;
 
 fn call(name: &str, ins: &[&Array], inouts: &[&Arc<Cell>], attrs: &[Attr]) -> Vec<Array> {
-    let ins: Vec<Array> = ins.iter().map(|a| (*a).clone()).collect();
     let inouts: Vec<Arc<Cell>> = inouts.iter().map(|c| (*c).clone()).collect();
-    door::call(row(name).unwrap(), &ins, &inouts, Attrs(attrs.to_vec())).unwrap()
+    door::call(row(name).unwrap(), ins, &inouts, Attrs(attrs.to_vec())).unwrap()
 }
 
 fn normal(shape: &[usize], key: i64, stddev: f64) -> Array {

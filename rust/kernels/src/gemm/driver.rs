@@ -53,13 +53,20 @@ fn further(ptr: *const f32, elements: usize) -> *const f32 {
     if ptr.is_null() { ptr } else { ptr.wrapping_add(elements) }
 }
 
-/// Bytes of scratch memory that `product` needs, whatever the level, with or without the panels of the form.
+/// Bytes of scratch memory that `product` needs, whatever the level, with or without the panels of the form: for a team
+/// of this size, or one worker of it.
 pub fn scratch(form: &Form, workers: usize) -> usize {
-    let of = |form: &Form, level, workers| Plan::new(level, form, workers).scratch_per_worker() * workers;
-    let plain = Form { panels: (false, false), ..*form };
-    let forms = [Some(&plain), Some(form).filter(|f| f.panels != plain.panels)];
-    let most = |level| forms.into_iter().flatten().map(|f| of(f, level, workers).max(of(f, level, 1))).max();
-    Level::ALL.into_iter().filter_map(most).max().unwrap_or(0) * size_of::<f32>()
+    let forms = [Form { panels: (false, false), ..*form }, *form];
+    let sizes = [1, workers];
+    let mut most = 0;
+    for level in Level::ALL.into_iter().filter(|level| level.available()) {
+        for form in &forms[usize::from(form.panels == (false, false))..] {
+            for &n in &sizes[usize::from(workers == 1)..] {
+                most = most.max(Plan::new(level, form, n).scratch_per_worker() * n);
+            }
+        }
+    }
+    most * size_of::<f32>()
 }
 
 /// Rows and columns of C that this worker computes, or None. Rows count through all products.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_evaluate_and_predict() -> None:
     assert steps(p) == 15 + 15 + 1
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Nobody to wait for, however busy the machine."""
+    threads = lumbre.get_num_threads()
+    lumbre.set_num_threads(1)
+    yield
+    lumbre.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_time_is_where_it_is() -> None:
     """A step with one large product spends its time there, and no more than the clock on the wall shows."""
 
@@ -116,6 +127,7 @@ def test_time_is_where_it_is() -> None:
     assert p.rows[0].op == "matmul"
     assert p.rows[0].share > 0.5
     assert p.replayed <= p.seconds <= time.perf_counter() - start
+    assert ", 1 thread\n" in str(p)
 
 
 def test_nothing_is_timed_without_a_profile() -> None:

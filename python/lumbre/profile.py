@@ -106,7 +106,7 @@ class Profile:
 
     @property
     def replayed(self) -> float:
-        """Seconds spent in replays; what the block took beyond is Python's."""
+        """Seconds in replayed steps; the rest of the block is Python, and beginning and ending replays."""
         return sum(program.seconds * program.steps for program in self.programs)
 
     def __enter__(self) -> Profile:

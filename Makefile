@@ -62,7 +62,7 @@ test: $(VENV)/.with-test $(VENV)/.with-plot build ## every test, Rust and Python
 
 bench: $(VENV)/.with-bench build ## our times beside NumPy's, and beside the peers that `make peers` installed
 	$(BIN)/pytest -q benches --benchmark-columns=min,median,rounds --benchmark-sort=name
-	$(BIN)/python benches/run.py
+	$(BIN)/python benches/run.py --markdown
 
 peers: | preflight ## the other libraries, for `make bench`, in .venv-peers (PyTorch alone brings 6 GB)
 	"$(PYTHON)" -m venv .venv-peers

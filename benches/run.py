@@ -66,8 +66,12 @@ class Bench:
                 open_workers.callback(worker.close)
                 workers.append(worker)
             for _ in range(self.rounds):
-                for worker in workers:
-                    worker.measure()
+                for worker in list(workers):
+                    try:
+                        worker.measure()
+                    except CannotError as why:
+                        give_up(workload.name, worker.library, why)
+                        workers.remove(worker)
             results = [worker.result() for worker in workers]
         after = measure.machine(threads, [workload.parameters])
         machine = max(before, after, key=lambda m: m["fma"])
@@ -82,7 +86,7 @@ class Bench:
                 try:
                     yield Worker(self.python, name, workload, threads)
                 except CannotError as why:
-                    print(f"  {workload.name}: without {name} ({why})", flush=True)
+                    give_up(workload.name, name, why)
 
     def script(self, threads: int) -> Outcome:
         """The mission's script as a user starts it."""
@@ -93,13 +97,25 @@ class Bench:
         results = {name: Result(name, [], 0.0) for name in runs}
         with tempfile.TemporaryDirectory() as folder:
             for round_ in range(-1, self.rounds):  # the first reads files into memory and does not count
-                for name, (python, text, backend) in runs.items():
+                for name, (python, text, backend) in list(runs.items()):
                     time.sleep(measure.SETTLE)
-                    seconds, memory = measure.run_script(python, text, threads, backend, folder)
+                    try:
+                        seconds, memory = measure.run_script(python, text, threads, backend, folder)
+                    except CannotError as why:
+                        give_up("script", name, why)
+                        del runs[name], results[name]
+                        continue
                     if round_ >= 0:
                         results[name].seconds.append(seconds)
                         results[name].memory_mb = max(results[name].memory_mb, memory)
         return Outcome("script", "the whole script, 50 epochs, start to end", list(results.values()))
+
+
+def give_up(workload: str, library: str, why: CannotError) -> None:
+    """Goes on without a library, and says so; without ours there is nothing to go on for."""
+    if library == OURS:
+        raise why
+    print(f"  {workload}: without {library} ({why})", flush=True)
 
 
 def main() -> None:

@@ -74,6 +74,7 @@ def initial(workload: Workload) -> list[np.ndarray]:
 
 
 MISSION = (784, 128, 64, 10)
+ONE_ROW = ("jax jit", "keras jax", "keras torch", "keras tensorflow", "torch eager", "sklearn mlp")
 
 WORKLOADS = {
     w.name: w
@@ -89,8 +90,8 @@ WORKLOADS = {
             optimizer="momentum",
             peers=("jax jit", "keras jax", "torch eager"),
         ),
-        Workload("call", MISSION, batch=1, rows=1, task="call"),
-        Workload("predict", MISSION, batch=1, rows=1, task="predict"),
+        Workload("call", MISSION, batch=1, rows=1, task="call", peers=ONE_ROW),
+        Workload("predict", MISSION, batch=1, rows=1, task="predict", peers=ONE_ROW),
     ]
 }
 

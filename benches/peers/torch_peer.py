@@ -25,7 +25,8 @@ def make(workload: Workload, variant: str, threads: int) -> Callable[[int], floa
     def loss_of(xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor:
         return criterion(model(xb), yb)
 
-    compute = torch.compile(loss_of) if compiled else loss_of
+    # Each of the two shapes, whole and last batch, compiled for itself.
+    compute = torch.compile(loss_of, dynamic=False) if compiled else loss_of
     x, y = (torch.from_numpy(a) for a in data(workload))
 
     def fit(epochs: int) -> float:

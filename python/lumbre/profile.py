@@ -44,7 +44,7 @@ class Row:
     shared: bool
     """Whether all workers take part."""
     barriers: int
-    """Meetings of the workers in a step."""
+    """Meetings of the workers before the calls, in a step."""
 
     @property
     def gflops(self) -> float:
@@ -179,14 +179,15 @@ def _summary(program: _core.Program, step: str) -> Program:
     """What a program took, its calls of one kernel and the same shapes added up."""
     times, described = program.times(), program.describe()
     program.stop_timing()
-    steps, team_steps, between, calls = times or (0, 0, 0.0, [])
-    each = 1 / max(steps, 1)
+    assert times is not None  # `_meet` has switched it on
+    steps, team_steps, between, calls = times
+    each = 1 / max(steps, 1)  # none if an error came before the first
     total = (between + sum(work + wait for work, wait in calls)) * each
     groups: dict[tuple[str, str, bool], list[tuple[float, float, int, int, bool]]] = {}
     for (op, shapes, flops, moved, shared, barrier), (work, wait) in zip(described, calls, strict=True):
         call = (work * each, wait * each, flops, moved, barrier)
         groups.setdefault((op, " ".join(shapes), shared), []).append(call)
-    groups[BETWEEN, "", False] = [(between * each, 0.0, 0, 0, True)]
+    groups[BETWEEN, "", False] = [(between * each, 0.0, 0, 0, False)]
     rows = []
     for (op, shown, shared), group in groups.items():
         works, waits, flops_, bytes_, barriers = (sum(column) for column in zip(*group, strict=True))

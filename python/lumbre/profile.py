@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lumbre import _core
 from lumbre.capture import Captured, Entry, observe
@@ -19,8 +19,7 @@ BETWEEN = "(between steps)"
 """The row of what is no kernel call: gathering the batch, keeping outputs, the barriers around them."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The calls of one kernel on operands of the same shapes, in one step. Times are means over the steps."""
 
     step: str
@@ -57,8 +56,7 @@ class Row:
         return self.bytes / self.seconds * 1e-9 if self.seconds else 0.0
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """One recorded step: a name and the shapes of its inputs."""
 
     step: str
@@ -75,8 +73,7 @@ class Program:
     """What the step does, the longest first."""
 
 
-@dataclass(frozen=True)
-class Eager:
+class Eager(NamedTuple):
     """Steps that ran in Python."""
 
     step: str

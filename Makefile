@@ -61,8 +61,8 @@ test: $(VENV)/.with-test $(VENV)/.with-plot build ## every test, Rust and Python
 	$(BIN)/pytest
 
 bench: $(VENV)/.with-bench build ## our times beside NumPy's, and beside the peers that `make peers` installed
-	$(BIN)/pytest benches
-	$(BIN)/python benches/run.py
+	$(BIN)/pytest -q benches --benchmark-columns=min,median,rounds --benchmark-sort=name
+	$(BIN)/python benches/run.py --markdown
 
 peers: | preflight ## the other libraries, for `make bench`, in .venv-peers (PyTorch alone brings 6 GB)
 	"$(PYTHON)" -m venv .venv-peers

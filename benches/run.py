@@ -1,177 +1,166 @@
 """Lumbre beside every library that can be found, workload by workload, in one run on this machine.
 
-Each library trains in a process of its own, all with the same number of threads; measurements alternate, one
-library at a time, and the median of several counts. The floor of a step is its products' FLOP over the
-measured FMA rate, plus the optimizer's memory traffic at the measured rate of such a stream, plus the
-barriers.
+Each library works in a process of its own, all on the same cores with the same number of threads and, where
+they train, from the same weights on the same data. Measurements alternate, one library at a time, and the
+median of several counts. The floor of a step is its products' FLOP over the measured rate of FMAs, plus the
+optimizer's traffic at the measured rate of such a stream over arrays of the same sizes, plus the barriers.
 
-`python benches/run.py [workload ...] [--rounds 5] [--threads N] [--peers FOLDER]`, FOLDER being a virtual
-environment with the other libraries (`make peers` makes `.venv-peers`).
+`one` is `call` and `predict`. `script` is the whole of examples/first_training.py, from the start of its
+process to the end, against the same file with Keras. `--other 300-200-77-13/48` measures any network with any
+batch: none is special.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from workloads import WORKLOADS, Workload
+import measure
+import report
+from measure import CannotError, Outcome, Result, Worker
+from workloads import WORKLOADS, Workload, other
 
-HERE = Path(__file__).parent
-PEERS = {
-    "torch_peer": ["eager", "compile"],
-    "jax_peer": ["jit", "scan"],
-    "keras_peer": ["jax", "torch", "tensorflow"],
-    "sklearn_peer": ["mlp"],
+OURS = "lumbre"
+PEERS = {  # name: the packages it needs
+    "jax scan": ["jax"],
+    "jax jit": ["jax"],
+    "keras jax": ["keras", "jax"],
+    "keras torch": ["keras", "torch"],
+    "keras tensorflow": ["keras", "tensorflow"],
+    "torch eager": ["torch"],
+    "torch compile": ["torch"],
+    "sklearn mlp": ["sklearn"],
 }
-SETTLE = 0.5
-"""Seconds before each measurement: threads of the library measured before may spin on after their work."""
+SCRIPT = measure.ROOT / "examples" / "first_training.py"
+OURS_IMPORT = "import lumbre as tf\n"
+KERAS_IMPORT = "import keras\nfrom types import SimpleNamespace\ntf = SimpleNamespace(keras=keras)\n"
+GROUPS = {"one": ["call", "predict"]}
 
-BARRIERS = 8
-"""Meetings of the workers that a step needs: forward and backward of each layer, and the update."""
 
+class Bench:
+    """The peers of this run."""
 
-class Worker:
-    """A library at work in another process."""
+    def __init__(self, python: Path, rounds: int) -> None:
+        self.python, self.rounds = str(python), rounds
+        self.versions = measure.installed(self.python) if python.exists() else {}
+        # Ours compiled to bytecode, as pip leaves what it installs.
+        subprocess.run([sys.executable, "-c", "import lumbre"], env=measure.environment(1), check=True)
+        self.peers = [name for name, needs in PEERS.items() if all(n in self.versions for n in needs)]
 
-    def __init__(self, python: str, module: str, variant: str, workload: Workload, threads: int) -> None:
-        self.name = f"{module.removesuffix('_peer')} {variant}"
-        self.workload = workload
-        self.seconds: list[float] = []
-        # OpenBLAS is left to choose its own kernels.
-        env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-        self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), module, variant, workload.name, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=env,
+    def train(self, workload: Workload, threads: int) -> Outcome:
+        """Any workload but `script`."""
+        before = measure.machine(threads, [workload.parameters])
+        with ExitStack() as open_workers:
+            workers = []
+            for worker in self._workers(workload, threads):
+                open_workers.callback(worker.close)
+                workers.append(worker)
+            for _ in range(self.rounds):
+                for worker in list(workers):
+                    try:
+                        worker.measure()
+                    except CannotError as why:
+                        give_up(workload.name, worker.library, why)
+                        workers.remove(worker)
+            results = [worker.result() for worker in workers]
+        after = measure.machine(threads, [workload.parameters])
+        machine = max(before, after, key=lambda m: m["fma"])
+        return Outcome(
+            workload.name, workload.title, results, workload.flops, measure.floor(workload, machine), machine
         )
-        self.start: dict[str, float] = self._answer()
 
-    def _answer(self) -> dict[str, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name} stopped")
-        answer: dict[str, float] = json.loads(line)
-        return answer
+    def _workers(self, workload: Workload, threads: int) -> Iterator[Worker]:
+        yield Worker(sys.executable, OURS, workload, threads)
+        for name in self.peers:
+            if workload.peers is None or name in workload.peers:
+                try:
+                    yield Worker(self.python, name, workload, threads)
+                except CannotError as why:
+                    give_up(workload.name, name, why)
 
-    def measure(self) -> None:
-        assert self.process.stdin is not None
-        time.sleep(SETTLE)
-        per_epoch = -(-self.workload.rows // self.workload.batch)
-        steps = max(1, round(self.workload.steps / per_epoch)) * per_epoch
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        self.seconds.append(self._answer()["seconds"] / steps)
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def machine(threads: int, workload: Workload) -> dict[str, Any]:
-    """What the processor can do, measured now."""
-    command = ["cargo", "run", "--release", "--quiet", "-p", "lumbre-runtime", "--example", "machine", "--"]
-    output = subprocess.run(
-        [*command, str(threads), str(workload.parameters)],
-        cwd=HERE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    measured: dict[str, Any] = json.loads(output.stdout.splitlines()[-1])
-    return measured
+    def script(self, threads: int) -> Outcome:
+        """The mission's script as a user starts it."""
+        source = SCRIPT.read_text("utf-8")
+        theirs = source.replace(OURS_IMPORT, KERAS_IMPORT)
+        runs = {OURS: (sys.executable, source, "")}
+        runs |= {n: (self.python, theirs, n.split()[1]) for n in self.peers if n.startswith("keras")}
+        results = {name: Result(name, [], 0.0) for name in runs}
+        with tempfile.TemporaryDirectory() as folder:
+            for round_ in range(-1, self.rounds):  # the first reads files into memory and does not count
+                for name, (python, text, backend) in list(runs.items()):
+                    time.sleep(measure.SETTLE)
+                    try:
+                        seconds, memory = measure.run_script(python, text, threads, backend, folder)
+                    except CannotError as why:
+                        give_up("script", name, why)
+                        del runs[name], results[name]
+                        continue
+                    if round_ >= 0:
+                        results[name].seconds.append(seconds)
+                        results[name].memory_mb = max(results[name].memory_mb, memory)
+        return Outcome("script", "the whole script, 50 epochs, start to end", list(results.values()))
 
 
-def floor(workload: Workload, measured: dict[str, Any]) -> float:
-    """The least time that a step can take here, in seconds."""
-    stream = measured["adam_stream"][str(workload.parameters)]
-    if workload.optimizer == "momentum":
-        stream *= 5 / 7  # three reads and two writes of the four and three
-    barriers = BARRIERS * measured["barrier"] if measured["threads"] > 1 else 0.0
-    return workload.flops / float(measured["fma"]) + stream + barriers
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    fields = dict(part for line in lines if len(part := [s.strip() for s in line.split(":", 1)]) == 2)
-    name = fields.get("model name", platform.processor() or platform.machine())
-    return f"{name} (family {fields.get('cpu family', '?')}, model {fields.get('model', '?')})"
-
-
-def bench(workload: Workload, peers_python: str | None, rounds: int, threads: int) -> None:
-    before = machine(threads, workload)
-    workers = [Worker(sys.executable, "lumbre_peer", "fit", workload, threads)]
-    for module, variants in PEERS.items() if peers_python else ():
-        for variant in variants:
-            try:
-                workers.append(Worker(str(peers_python), module, variant, workload, threads))
-            except RuntimeError:
-                continue  # not installed, or it cannot do this workload
-    for _ in range(rounds):
-        for worker in workers:
-            worker.measure()
-    after = machine(threads, workload)
-    measured = before if before["fma"] > after["fma"] else after
-    least = floor(workload, measured)
-    print(
-        f"\n{workload.name}: {'-'.join(map(str, workload.sizes))}, batch {workload.batch}, "
-        f"{workload.optimizer}"
-        f"{f', dropout {workload.dropout}' if workload.dropout else ''}, {threads} threads\n"
-        f"  level {measured['level']}, {measured['fma'] / 1e9:.0f} GFLOP/s measured, barrier "
-        f"{measured['barrier'] * 1e6:.2f} µs, floor {least * 1e6:.1f} µs a step\n"
-        f"  {'':<18}{'µs a step':>11}{'min':>9}{'max':>9}{'ratio':>8}{'GFLOP/s':>9}{'of floor':>9}"
-        f"{'1st epoch s':>12}{'import s':>9}{'MB':>6}"
-    )
-    ours = workers[0].median
-    for w in workers:
-        print(
-            f"  {w.name:<18}{w.median * 1e6:>11.1f}{min(w.seconds) * 1e6:>9.1f}{max(w.seconds) * 1e6:>9.1f}"
-            f"{w.median / ours:>7.2f}×{workload.flops / w.median / 1e9:>9.1f}{least / w.median:>9.0%}"
-            f"{w.start['first_epoch_s']:>12.2f}{w.start['import_s']:>9.2f}{w.start['memory_mb']:>6.0f}",
-            flush=True,
-        )
-        w.close()
+def give_up(workload: str, library: str, why: CannotError) -> None:
+    """Goes on without a library, and says so; without ours there is nothing to go on for."""
+    if library == OURS:
+        raise why
+    print(f"  {workload}: without {library} ({why})", flush=True)
 
 
 def main() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    names = [*WORKLOADS, *GROUPS, "script"]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all by default")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "workloads", nargs="*", metavar="workload", help=f"of {', '.join(names)}; all by default"
+    )
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="SIZES/BATCH", help="a network of your own"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each (5)")
+    parser.add_argument("--threads", type=int, default=cores, help=f"of every library ({cores})")
     parser.add_argument("--peers", default=".venv-peers", help="virtual environment of the other libraries")
+    parser.add_argument(
+        "--markdown", action="store_true", help="at the end, everything as the README's table"
+    )
     options = parser.parse_args()
-    python = Path(options.peers) / "bin" / "python"
-    print(f"{processor()}, {options.threads} threads, Python {platform.python_version()}", flush=True)
-    if not python.exists():
-        print(f"no other libraries: {python} does not exist (make peers)")
-    for name in options.workloads or WORKLOADS:
-        workload = WORKLOADS[name]
-        bench(
-            workload,
-            str(python) if python.exists() else None,
-            options.rounds,
-            workload.threads or options.threads,
-        )
+    if unknown := sorted(set(options.workloads) - set(names)):
+        parser.error(f"unknown workloads: {', '.join(unknown)}; there are {', '.join(names)}")
+    try:
+        others = [other(text) for text in options.other]
+    except ValueError as e:
+        parser.error(str(e))
+    asked = options.workloads or ([] if others else [*WORKLOADS, "script"])
+    chosen = [name for group in asked for name in GROUPS.get(group, [group])]
+
+    bench = Bench(Path(options.peers) / "bin" / "python", options.rounds)
+    print(f"{measure.processor()}, {options.threads} threads, Python {platform.python_version()}")
+    if bench.versions:
+        print(", ".join(f"{name} {version}" for name, version in bench.versions.items()), flush=True)
+    else:
+        print(f"no other libraries: {bench.python} does not exist (make peers)", flush=True)
+    outcomes = []
+    for workload in [*(WORKLOADS.get(name) for name in chosen), *others]:
+        if workload is None:
+            outcomes.append(bench.script(options.threads))
+        else:
+            outcomes.append(bench.train(workload, min(workload.threads or options.threads, options.threads)))
+        print(report.table(outcomes[-1]), flush=True)
+    if options.markdown:
+        print(f"\n{report.markdown(outcomes)}\n\nMade by `{' '.join(['python', *sys.argv])}`.")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ except ImportError as e:  # pragma: no cover - depends on the installation
 from lumbre import autograd, ops, tensor
 from lumbre.autograd import Tensor, grad, no_grad
 from lumbre.capture import capture
+from lumbre.profile import profile
 from lumbre.tensor import Variable
 
 from lumbre import (  # isort: skip
@@ -67,6 +68,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optimizers",
+    "profile",
     "random",
     "regularizers",
     "set_num_threads",

@@ -33,6 +33,13 @@ if CHECKING:
     _core.set_checking(True)
 
 _changes = 0
+_observer: Callable[[Captured, Entry], None] | None = None
+
+
+def observe(observer: Callable[[Captured, Entry], None] | None) -> None:
+    """Has `observer(captured, entry)` called before each eager step and each replay; None: nothing more."""
+    global _observer
+    _observer = observer
 
 
 def changes() -> int:
@@ -90,11 +97,21 @@ class Captured:
         step: Called with tensors, positionally; returns a structure (None, tensor, list, tuple or
             dict, nested) of tensors.
         on_eager: Called once with the reason when the step turns out to need Python every time.
+        name: What profiles call the step.
+        reason: Why the step has to run in Python every time, if that is known beforehand.
     """
 
-    def __init__(self, step: Callable[..., Any], on_eager: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        on_eager: Callable[[str], None] | None = None,
+        name: str = "step",
+        reason: str | None = None,
+    ) -> None:
         self.step = step
         self.on_eager = on_eager
+        self.name = name
+        self.reason = reason
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
         self._told = False
 
@@ -109,6 +126,9 @@ class Captured:
         stale = entry.program is not None and entry.program.is_stale
         if entry.changes != _changes or stale:
             entry.reset(_changes)
+            entry.reason = self.reason
+        if _observer is not None:
+            _observer(self, entry)
         return entry
 
     def run(self, entry: Entry, arguments: Sequence[Tensor]) -> Any:
@@ -227,7 +247,8 @@ def capture(fn: Callable[..., Any]) -> Callable[..., Any]:
         >>> [step(1.0).item() for _ in range(4)]
         [4.0, 6.0, 8.0, 10.0]
     """
-    captured = Captured(fn)
+    name = getattr(fn, "__name__", "captured")
+    captured = Captured(fn, name=name)
 
     def call(*args: Any) -> Any:
         tensors = [as_tensor(a) for a in args]
@@ -239,6 +260,6 @@ def capture(fn: Callable[..., Any]) -> Callable[..., Any]:
         results = [wrap(a.reshape(a.shape[1:])) for a in outputs]
         return unflatten(entry.outputs, results)
 
-    call.__name__ = getattr(fn, "__name__", "captured")
+    call.__name__ = name
     call.__doc__ = fn.__doc__
     return call

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,14 @@ class StepRunner:
 
     def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
         self.kind = kind
-        self.eager = eager
         self._step = getattr(model, f"_{kind}_batch")
         self._policy = model.nan_policy if kind != "predict" else "allow"
-        self._captured = Captured(self._call, self._say_eager)
+        self._captured = Captured(
+            self._call,
+            self._say_eager,
+            f"{kind} step of '{model.name}'",
+            "compile(run_eagerly=True) asks for it" if eager else None,
+        )
         self._structure: Any = None  # how the flat arguments of the step make (x, y, sample_weight)
         self._sources: tuple[ArrayData, list[_core.Array]] | None = None
 
@@ -57,7 +60,7 @@ class StepRunner:
         arguments = [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
         entry = self._entry(data._places, arguments)
         if entry.program is None:
-            result = self._run_eagerly(entry, self._gather(data, sources, rows[:batch]))
+            result = self._captured.run(entry, self._gather(data, sources, rows[:batch]))
         elif CHECKING and entry.checked < CHECKED_REPLAYS:
             tensors = self._gather(data, sources, rows[:batch])
             result = compare(
@@ -75,7 +78,7 @@ class StepRunner:
         tensors = [_batch_tensor(leaf) for leaf in tree.flatten(batch) if leaf is not None]
         entry = self._entry(places, [(t.shape, t.dtype) for t in tensors])
         if entry.program is None:
-            result = self._run_eagerly(entry, tensors)
+            result = self._captured.run(entry, tensors)
         else:
             _, _, outputs = entry.program.replay([t._a for t in tensors], keep_outputs=self.kind == "predict")
             result = unflatten(entry.outputs, [wrap(a.reshape(a.shape[1:])) for a in outputs])
@@ -87,9 +90,6 @@ class StepRunner:
         leaves = iter(flat)
         x, y, weight = tree.map_structure(lambda there: next(leaves) if there else None, self._structure)
         return self._step(x) if self.kind == "predict" else self._step(x, y, weight)
-
-    def _run_eagerly(self, entry: Entry, tensors: Sequence[Tensor]) -> Any:
-        return self._call(*tensors) if self.eager else self._captured.run(entry, tensors)
 
     def _gather(self, data: ArrayData, sources: list[_core.Array], rows: np.ndarray) -> list[Tensor]:
         """The batch as tensors, its values checked."""

@@ -5,10 +5,9 @@ use crate::enter::{enter, enter_briefly};
 use lumbre_kernels::DType;
 use lumbre_runtime::program::Described;
 use lumbre_runtime::record::Recording;
-use lumbre_runtime::{Feed, Program, Request, door};
+use lumbre_runtime::{Feed, Program, Request, Timing, door};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub struct PyRecording(Mutex<Option<Recording>>);
 
 /// A step that can be replayed.
 #[pyclass(name = "Program", module = "lumbre._core", frozen)]
-pub struct PyProgram(Program, Mutex<Arc<[AtomicU64]>>);
+pub struct PyProgram(Program, Mutex<Option<Arc<Timing>>>);
 
 /// Starts recording this thread's kernel calls.
 #[pyfunction]
@@ -88,7 +87,13 @@ impl PyRecording {
     fn plan(&self) -> PyResult<PyProgram> {
         let recording = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
         let recording = recording.ok_or_else(|| PyRuntimeError::new_err("this recording was made into a program"))?;
-        enter_briefly(|| Program::new(recording)).map(|p| PyProgram(p, Mutex::new(Arc::new([]))))
+        enter_briefly(|| Program::new(recording)).map(|p| PyProgram(p, Mutex::new(None)))
+    }
+}
+
+impl PyProgram {
+    fn timing(&self) -> Option<Arc<Timing>> {
+        self.1.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 }
 
@@ -125,17 +130,29 @@ impl PyProgram {
         self.0.cells().iter().cloned().map(PyCell).collect()
     }
 
-    /// Seconds that each call took since timing was switched on, and last those between steps.
-    fn times(&self) -> Vec<f64> {
-        let times = self.1.lock().unwrap_or_else(|e| e.into_inner());
-        times.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect()
+    /// The shapes of the step's inputs.
+    fn inputs(&self) -> Vec<String> {
+        self.0.inputs().iter().map(|meta| meta.shape.to_string()).collect()
     }
 
-    /// Starts timing calls anew, or stops it.
-    fn set_timing(&self, on: bool) {
-        let places = if on { self.0.describe().len() + 1 } else { 0 };
-        let mut times = self.1.lock().unwrap_or_else(|e| e.into_inner());
-        *times = (0..places).map(|_| AtomicU64::new(0)).collect();
+    #[allow(clippy::type_complexity)] // a tuple for Python
+    /// What was timed since `start_timing`: steps, those of them made by the whole team, seconds between steps
+    /// (barriers, kept outputs, gathering the batch), and for each call the seconds at work and, before that, at the
+    /// barrier. All are the first worker's. None if nothing is timed.
+    fn times(&self) -> Option<(u64, u64, f64, Vec<(f64, f64)>)> {
+        let times = self.timing()?.read();
+        let calls = times.calls.iter().map(|[work, wait]| (work.as_secs_f64(), wait.as_secs_f64())).collect();
+        Some((times.steps, times.team_steps, times.between.as_secs_f64(), calls))
+    }
+
+    /// Times every call from now on.
+    fn start_timing(&self) {
+        *self.1.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(Timing::new(self.0.describe().len())));
+    }
+
+    /// Times no more.
+    fn stop_timing(&self) {
+        *self.1.lock().unwrap_or_else(|e| e.into_inner()) = None;
     }
 
     /// Plays the step back for up to `steps` batches, each of `batch` consecutive row numbers from `rows`.
@@ -168,8 +185,8 @@ impl PyProgram {
         }
         let rows: &[i64] = held.as_ref().map_or(&[], |r| r.elements());
         let budget = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        let times = self.1.lock().unwrap_or_else(|e| e.into_inner()).clone();
-        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs, times: &times };
+        let timing = self.timing();
+        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs, timing: timing.as_deref() };
         let done = enter(py, || self.0.replay(&request))?;
         Ok((done.steps, done.bad_row, done.outputs.into_iter().map(PyArray).collect()))
     }

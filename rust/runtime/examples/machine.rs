@@ -1,6 +1,7 @@
 //! What this machine can do, as one line of JSON: the FMA rate of one thread and of the team, the rate of a stream of
-//! four reads and three writes over arrays of a given number of parameters (Adam's traffic), of one read and one write,
-//! and the cost of a barrier in a running job. `make bench` computes its floors from it.
+//! four reads and three writes over arrays of a given number of parameters (Adam's traffic), of three reads and two
+//! writes (momentum's), of one read and one write, and the cost of a barrier in a running job. `make bench` computes its
+//! floors from it.
 //!
 //! `cargo run --release -p lumbre-runtime --example machine -- [threads] [parameters ...]`
 
@@ -34,27 +35,29 @@ impl Kernel for Fma {
     }
 }
 
-/// Adam's loads and stores with almost no arithmetic.
-struct Stream<'a> {
-    arrays: [&'a [f32]; 4],
+/// An optimizer's loads and stores with almost no arithmetic: reads the gradient, updates `W` arrays.
+struct Stream<'a, const W: usize> {
+    gradient: &'a [f32],
+    updated: [&'a [f32]; W],
     from: usize,
     len: usize,
 }
 
-impl Kernel for Stream<'_> {
+impl<const W: usize> Kernel for Stream<'_, W> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
-        let [p, m, v, g] = self.arrays.map(|a| a[self.from..self.from + self.len].as_ptr());
+        let at = |a: &[f32]| a[self.from..self.from + self.len].as_ptr();
+        let (g, updated) = (at(self.gradient), self.updated.map(at));
         let half = s.splat(0.5);
         let mut i = 0;
         while i < self.len {
             let n = S::N.min(self.len - i);
-            // SAFETY: i + n ≤ len within each array; workers' ranges are disjoint, and p, m and v are the arrays that
+            // SAFETY: i + n ≤ len within each array; workers' ranges are disjoint, and `updated` are the arrays that
             // this job may write.
             unsafe {
                 let gi = load(s, g.add(i), n);
-                for a in [p, m, v] {
+                for a in updated {
                     let x = s.fma(load(s, a.add(i), n), half, gi);
                     lumbre_kernels::lanes::store(s, a.add(i).cast_mut(), x, n);
                 }
@@ -88,6 +91,16 @@ fn best(times: usize, workers: usize, job: &(dyn Fn(&Part<'_>) + Sync)) -> f64 {
     (0..times).map(|_| timed()).fold(f64::INFINITY, f64::min)
 }
 
+/// Seconds of a stream over one array of `n` that is read and `W` that are updated, warm.
+fn stream<const W: usize>(threads: usize, n: usize) -> f64 {
+    let arrays: Vec<Vec<f32>> = (0..=W).map(|i| vec![0.1 * i as f32; n]).collect();
+    let updated = std::array::from_fn(|i| &arrays[i + 1][..]);
+    best(if n > 1 << 22 { 9 } else { 200 }, threads, &|part| {
+        let span = part.span(n, 1024);
+        part.level.run(Stream::<W> { gradient: &arrays[0], updated, from: span.start, len: span.len() });
+    })
+}
+
 fn main() {
     let mut args = std::env::args().skip(1).filter_map(|a| a.parse::<usize>().ok());
     let threads = args.next().unwrap_or_else(pool::threads);
@@ -106,16 +119,11 @@ fn main() {
     const ROUNDS: usize = 20_000;
     let barrier = best(5, threads, &|part| (0..ROUNDS).for_each(|_| part.barrier())) / ROUNDS as f64;
 
-    let mut streams = Vec::new();
-    for &n in &sizes {
-        let arrays: Vec<Vec<f32>> = (0..4).map(|i| vec![0.1 * i as f32; n]).collect();
-        let views = [0, 1, 2, 3].map(|i| &arrays[i][..]);
-        let seconds = best(if n > 1 << 22 { 9 } else { 200 }, threads, &|part| {
-            let span = part.span(n, 1024);
-            part.level.run(Stream { arrays: views, from: span.start, len: span.len() });
-        });
-        streams.push(format!("\"{n}\": {seconds:e}"));
-    }
+    let streams = |f: &dyn Fn(usize) -> f64| {
+        let measured: Vec<String> = sizes.iter().map(|&n| format!("\"{n}\": {:e}", f(n))).collect();
+        measured.join(", ")
+    };
+    let (adam, momentum) = (streams(&|n| stream::<3>(threads, n)), streams(&|n| stream::<2>(threads, n)));
     const COPY: usize = 8192 * 1000;
     let (from, mut to) = (vec![1.0f32; COPY], vec![0.0f32; COPY]);
     let target = to.as_mut_ptr() as usize;
@@ -126,8 +134,7 @@ fn main() {
     });
     println!(
         "{{\"level\": \"{}\", \"threads\": {threads}, \"fma_one\": {one:e}, \"fma\": {all:e}, \"barrier\": {barrier:e}, \
-         \"adam_stream\": {{{}}}, \"copy_8192x1000\": {copy:e}}}",
-        pool::level().name(),
-        streams.join(", ")
+         \"adam_stream\": {{{adam}}}, \"momentum_stream\": {{{momentum}}}, \"copy_8192x1000\": {copy:e}}}",
+        pool::level().name()
     );
 }

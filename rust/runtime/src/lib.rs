@@ -3,7 +3,7 @@
 //!
 //! [`buffer`] holds storages, arrays and cells; [`door`] calls kernels, in one of three modes; [`record`] writes a
 //! step's calls down; [`plan`] decides where its intermediate values live; [`program`] plays it back on the threads
-//! of [`pool`]. Everything asked of the operating system is in [`os`].
+//! of [`pool`], and [`timing`] takes times if asked. Everything asked of the operating system is in [`os`].
 
 pub mod buffer;
 pub mod door;
@@ -14,6 +14,8 @@ pub mod plan;
 pub mod pool;
 pub mod program;
 pub mod record;
+pub mod timing;
 
 pub use buffer::{Array, Cell};
 pub use program::{Feed, Program, Replayed, Request};
+pub use timing::Timing;

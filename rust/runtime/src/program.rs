@@ -5,9 +5,10 @@ use crate::door::lock_in_order;
 use crate::pace::Pace;
 use crate::plan::{Plan, Planned, metas, plan};
 use crate::record::{Operand, Recording, Slot};
+use crate::timing::{Clock, Timing};
 use crate::{door, pool};
 use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Order, Part, Scratch, View, row};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -49,9 +50,8 @@ pub struct Request<'a> {
     pub budget: Duration,
     /// Whether outputs are wanted.
     pub keep_outputs: bool,
-    /// Nanoseconds of each call are added here, one place per call and one for what is between steps; empty: not
-    /// timed. They are the first worker's, its waiting before the call included.
-    pub times: &'a [AtomicU64],
+    /// Takes the times of calls; it was made for so many as the program has.
+    pub timing: Option<&'a Timing>,
 }
 
 /// A call of a program, for profiles.
@@ -132,6 +132,11 @@ impl Program {
     /// Bytes of the arena.
     pub fn arena_bytes(&self) -> usize {
         self.arena_bytes
+    }
+
+    /// The step's inputs.
+    pub fn inputs(&self) -> &[Meta] {
+        &self.inputs
     }
 
     /// The cells that the step reads or updates.
@@ -305,7 +310,7 @@ impl Program {
         let workers = if as_team { self.workers } else { 1 };
         pool::run(workers, &|part: &Part<'_>| {
             let solo = Part::solo(part.level);
-            let mut clock = Clock::new(request.times, part.index);
+            let mut clock = Clock::new(request.timing, part.index);
             for step in 0..request.steps {
                 for gather in &staged.gathers {
                     gather.run(part, step);
@@ -314,17 +319,18 @@ impl Program {
                 if staged.gathers.iter().any(|g| g.bad().is_some()) {
                     return;
                 }
-                clock.lap(calls.len());
+                clock.gathered();
                 for (i, call) in calls.iter().enumerate() {
                     if call.barrier {
                         part.barrier();
+                        clock.waited(i);
                     }
                     if call.shared {
                         (call.op.run)(part, &call.ins, &call.outs, call.attrs, call.scratch);
                     } else if part.index == 0 {
                         (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, call.scratch);
                     }
-                    clock.lap(i);
+                    clock.worked(i);
                 }
                 part.barrier();
                 if part.index == 0 {
@@ -342,30 +348,11 @@ impl Program {
         })?;
         let steps = done.into_inner();
         self.pace.note(as_team, start.elapsed(), steps);
+        if let Some(timing) = request.timing {
+            timing.note(steps, as_team);
+        }
         let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
         Ok((steps, bad))
-    }
-}
-
-/// Takes the times of calls, on the first worker, if anybody wants them.
-struct Clock<'a> {
-    times: &'a [AtomicU64],
-    last: Option<Instant>,
-}
-
-impl<'a> Clock<'a> {
-    fn new(times: &'a [AtomicU64], worker: usize) -> Clock<'a> {
-        let last = (worker == 0 && !times.is_empty()).then(Instant::now);
-        Clock { times, last }
-    }
-
-    /// Adds the time since the last lap to place `i`.
-    fn lap(&mut self, i: usize) {
-        if let Some(last) = self.last {
-            let now = Instant::now();
-            self.times[i].fetch_add((now - last).as_nanos() as u64, Ordering::Relaxed);
-            self.last = Some(now);
-        }
     }
 }
 

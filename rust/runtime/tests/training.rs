@@ -4,9 +4,9 @@
 use lumbre_kernels::{Attr, Attrs, Level, row};
 use lumbre_runtime::buffer::{Array, Cell, scalar, zeros};
 use lumbre_runtime::program::{Feed, Program, Request};
-use lumbre_runtime::{door, pool};
+use lumbre_runtime::{Timing, door, pool};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The settings of the pool are the process's: one test at a time.
 static SETTINGS: Mutex<()> = Mutex::new(());
@@ -156,7 +156,8 @@ fn replayed() -> u64 {
     assert_eq!(recordings[1].broken(), None);
     let program = Program::new(recordings.pop().unwrap()).unwrap();
     let feeds = [Feed::Rows { source: x, check: true }, Feed::Rows { source: y, check: false }];
-    let mut done = 2;
+    let timing = Timing::new(program.describe().len());
+    let (mut done, start) = (2, Instant::now());
     while done < STEPS {
         let request = Request {
             feeds: &feeds,
@@ -165,7 +166,7 @@ fn replayed() -> u64 {
             steps: STEPS - done,
             budget: Duration::from_micros(200), // so that several calls are made
             keep_outputs: true,
-            times: &[],
+            timing: Some(&timing),
         };
         let replayed = program.replay(&request).unwrap();
         assert_eq!(&replayed.outputs[0].meta().shape[..], &[replayed.steps, BATCH]);
@@ -175,6 +176,11 @@ fn replayed() -> u64 {
             network.hash();
         }
     }
+    let times = timing.read();
+    assert_eq!(times.steps as usize, STEPS - 2);
+    assert!(times.team_steps <= times.steps);
+    assert!(times.calls.iter().all(|[work, _]| !work.is_zero()));
+    assert!(times.between + times.calls.iter().flatten().sum::<Duration>() <= start.elapsed());
     network.hash()
 }
 
@@ -221,7 +227,7 @@ fn a_row_with_nan_stops_before_its_batch() {
             steps: N / BATCH,
             budget: Duration::from_secs(1),
             keep_outputs: false,
-            times: &[],
+            timing: None,
         })
         .unwrap();
     assert_eq!((replayed.steps, replayed.bad_row), (2, Some((0, 70))));

@@ -177,6 +177,17 @@ def test_gradients_that_are_not_finite_change_nothing_but_the_scale() -> None:
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
+def test_a_wrapped_custom_optimizer_is_found_again() -> None:
+    wrapped = optimizers.LossScaleOptimizer(Heavy(friction=0.5), 16.0)
+    with pytest.raises(ValueError, match="Could not interpret optimizer identifier"):
+        optimizers.deserialize(optimizers.serialize(wrapped))
+    config = optimizers.serialize(wrapped)
+    config["config"]["inner_optimizer"]["config"]["friction"] = 0.5
+    again = optimizers.deserialize(config, custom_objects={"Heavy": Heavy})
+    assert isinstance(again.inner_optimizer, Heavy)
+    assert (again.inner_optimizer.friction, again.initial_scale) == (0.5, 16.0)
+
+
 def test_a_scaled_loss_trains_as_an_unscaled_one() -> None:
     weights = []
     for factor in (None, 1024.0):

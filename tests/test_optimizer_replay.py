@@ -188,6 +188,19 @@ def test_a_wrapped_custom_optimizer_is_found_again() -> None:
     assert (again.inner_optimizer.friction, again.initial_scale) == (0.5, 16.0)
 
 
+def test_the_state_of_a_wrapped_optimizer_travels() -> None:
+    wrapped = [optimizers.LossScaleOptimizer(optimizers.Adam(rate), 16.0) for rate in (0.1, 0.2)]
+    v = lumbre.Variable([1.0])
+    wrapped[0].apply([lumbre.Tensor([1.0])], [v])
+    store: dict[str, Any] = {}
+    wrapped[0].save_own_variables(store)
+    wrapped[1].build([v])
+    wrapped[1].load_own_variables(store)
+    for a, b in zip(wrapped[0].variables, wrapped[1].variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert float(wrapped[1].learning_rate.numpy()) == np.float32(0.1)
+
+
 def test_a_scaled_loss_trains_as_an_unscaled_one() -> None:
     weights = []
     for factor in (None, 1024.0):

@@ -259,8 +259,10 @@ impl<O: Terms> Summing<'_, O> {
                     }
                     x[0] = before.gradient(Single(s), x[0]);
                     let value = rule.term(Single(s), term, &x, &mut y);
-                    for k in 0..if term == 0 { O::SLOTS.len() } else { 0 } {
-                        store(s, slots[k].add(i), y[k], n);
+                    if term == 0 {
+                        for k in 0..O::SLOTS.len() {
+                            store(s, slots[k].add(i), y[k], n);
+                        }
                     }
                     value
                 }
@@ -278,8 +280,8 @@ impl<O: Terms> Summing<'_, O> {
             let slot = |k: usize| unsafe { &mut piece::<f64>(self.slots, k * self.n + p, &(i..i + 1))[0] };
             let mut y: [f64; MOST] = std::array::from_fn(|k| if k < O::SLOTS.len() { *slot(k) } else { 0.0 });
             sum += self.rules[1].term(Double, term, &x, &mut y);
-            for k in 0..if term == 0 { O::SLOTS.len() } else { 0 } {
-                *slot(k) = y[k];
+            if term == 0 {
+                y[..O::SLOTS.len()].iter().enumerate().for_each(|(k, &y)| *slot(k) = y);
             }
         }
         sum

@@ -93,6 +93,23 @@ def test_replay_is_eager(kind: str, shared: dict[str, Any]) -> None:
     assert int(model.optimizer.iterations) == (16 if not shared else 5)
 
 
+@pytest.mark.parametrize("shared", [{}, {"clipnorm": 0.1, "weight_decay": 0.1, "use_ema": True}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_replay_is_eager_for_weights_in_panels(kind: str, shared: dict[str, Any]) -> None:
+    """Matrices large enough for the order of elements that the products like best."""
+    x = np.random.default_rng(0).normal(size=(256, 200)).astype("float32")
+    states = []
+    for eager in (False, True):
+        lumbre.utils.set_random_seed(3)
+        dense = lumbre.layers.Dense
+        model = lumbre.Sequential([lumbre.Input((200,)), dense(150, "relu"), dense(130, "relu"), dense(1)])
+        model.compile(KINDS[kind](learning_rate=0.01, **shared), "mse", run_eagerly=eager)
+        model.fit(x, x[:, :1], batch_size=64, epochs=2, shuffle=False, verbose=0)
+        states.append(state(model))
+    for a, b in zip(*states, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "Adagrad", "Lamb", "Muon", "ScheduleFreeAdamW", "custom"])
 def test_a_changing_rate(kind: str) -> None:
     def train(model: Any) -> None:

@@ -93,6 +93,23 @@ def test_replay_is_eager(kind: str, shared: dict[str, Any]) -> None:
     assert int(model.optimizer.iterations) == (16 if not shared else 5)
 
 
+@pytest.mark.parametrize("shared", [{}, {"clipnorm": 0.1, "weight_decay": 0.1, "use_ema": True}])
+@pytest.mark.parametrize("kind", KINDS)
+def test_replay_is_eager_for_weights_in_panels(kind: str, shared: dict[str, Any]) -> None:
+    """Matrices large enough for the order of elements that the products like best."""
+    x = np.random.default_rng(0).normal(size=(256, 200)).astype("float32")
+    states = []
+    for eager in (False, True):
+        lumbre.utils.set_random_seed(3)
+        dense = lumbre.layers.Dense
+        model = lumbre.Sequential([lumbre.Input((200,)), dense(150, "relu"), dense(130, "relu"), dense(1)])
+        model.compile(KINDS[kind](learning_rate=0.01, **shared), "mse", run_eagerly=eager)
+        model.fit(x, x[:, :1], batch_size=64, epochs=2, shuffle=False, verbose=0)
+        states.append(state(model))
+    for a, b in zip(*states, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "Adagrad", "Lamb", "Muon", "ScheduleFreeAdamW", "custom"])
 def test_a_changing_rate(kind: str) -> None:
     def train(model: Any) -> None:
@@ -175,6 +192,30 @@ def test_gradients_that_are_not_finite_change_nothing_but_the_scale() -> None:
     assert int(model.optimizer.iterations) == 21
     assert float(model.optimizer.dynamic_scale) == 8.0
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_a_wrapped_custom_optimizer_is_found_again() -> None:
+    wrapped = optimizers.LossScaleOptimizer(Heavy(friction=0.5), 16.0)
+    with pytest.raises(ValueError, match="Could not interpret optimizer identifier"):
+        optimizers.deserialize(optimizers.serialize(wrapped))
+    config = optimizers.serialize(wrapped)
+    config["config"]["inner_optimizer"]["config"]["friction"] = 0.5
+    again = optimizers.deserialize(config, custom_objects={"Heavy": Heavy})
+    assert isinstance(again.inner_optimizer, Heavy)
+    assert (again.inner_optimizer.friction, again.initial_scale) == (0.5, 16.0)
+
+
+def test_the_state_of_a_wrapped_optimizer_travels() -> None:
+    wrapped = [optimizers.LossScaleOptimizer(optimizers.Adam(rate), 16.0) for rate in (0.1, 0.2)]
+    v = lumbre.Variable([1.0])
+    wrapped[0].apply([lumbre.Tensor([1.0])], [v])
+    store: dict[str, Any] = {}
+    wrapped[0].save_own_variables(store)
+    wrapped[1].build([v])
+    wrapped[1].load_own_variables(store)
+    for a, b in zip(wrapped[0].variables, wrapped[1].variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert float(wrapped[1].learning_rate.numpy()) == np.float32(0.1)
 
 
 def test_a_scaled_loss_trains_as_an_unscaled_one() -> None:

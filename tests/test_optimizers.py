@@ -117,6 +117,33 @@ def test_schedule(name: str, arguments: tuple[Any, ...], options: dict[str, Any]
     assert schedules.deserialize(schedules.serialize(ours)).get_config() == ours.get_config()
 
 
+def test_schedules_in_phases() -> None:
+    """Against their formulas in float64: these are not Keras's."""
+    falls = {
+        "linear": lambda p: 1 - p,
+        "cosine": lambda p: (1 + np.cos(np.pi * p)) / 2,
+        "sqrt": lambda p: 1 - p**0.5,
+    }
+    for decay, fall in falls.items():
+        ours = schedules.WarmupStableDecay(0.5, 5, 10, 20, 0.1, 0.05, decay)
+        for step in range(45):
+            rate = 0.1 + 0.4 * step / 5 if step < 5 else 0.05 + 0.45 * fall(np.clip((step - 15) / 20, 0, 1))
+            close(ours(lumbre.Tensor(np.int64(step))), np.float32(rate), atol=1e-6)
+        ours = schedules.OneCycle(0.5, 40, 0.25, 10.0, 100.0, decay)
+        for step in range(50):
+            up, down = np.clip(step / 10, 0, 1), np.clip((step - 10) / 30, 0, 1)
+            rising, falling = 0.5 + (0.05 - 0.5) * fall(up), 0.0005 + (0.5 - 0.0005) * fall(down)
+            close(
+                ours(lumbre.Tensor(np.int64(step))), np.float32(rising if step < 10 else falling), atol=1e-6
+            )
+    for schedule in (ours, schedules.WarmupStableDecay(0.5, 0, 3, 4, decay="sqrt")):
+        again = schedules.deserialize(schedules.serialize(schedule))
+        assert type(again) is type(schedule)
+        assert again.get_config() == schedule.get_config()
+        assert again(2).item() == schedule(2).item()
+    assert schedules.WarmupStableDecay(0.5, 0, 3, 4)(0).item() == 0.5
+
+
 @pytest.mark.parametrize("accumulate", [None, 2])
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_steps_with_a_schedule(name: str, accumulate: int | None) -> None:
@@ -407,6 +434,34 @@ def built() -> optimizers.Optimizer:
             lambda: schedules.PiecewiseConstantDecay([1, 2], [1.0]),
             "The length of boundaries should be 1 less",
         ),
+        (
+            lambda: optimizers.Ftrl(learning_rate_power=0.5),
+            "`learning_rate_power` needs to be negative or zero",
+        ),
+        (lambda: optimizers.Ftrl(beta=0.1, l1_regularization_strength=-1), "needs to be positive or zero"),
+        (lambda: optimizers.Lion(beta_1=0.0), "Argument `beta_1` must be in the"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=0.0), r"`beta_1` must be in the range \(0, 1\]"),
+        (lambda: optimizers.Lamb(lr=1.0), r"Argument\(s\) not recognized: \{'lr': 1.0\}"),
+        (
+            lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), clipnorm=1.0),
+            "LossScaleOptimizer does not support `clipnorm`. Instead, set `clipnorm` on the",
+        ),
+        (
+            lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), dynamic=False),
+            "no longer supports `dynamic=False`",
+        ),
+        (
+            lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), scale=1),
+            "does not support arguments: `scale`",
+        ),
+        (lambda: schedules.OneCycle(0.1, 0), "Argument `total_steps` must be > 0"),
+        (lambda: schedules.OneCycle(0.1, 10, pct_start=1.0), "`pct_start` must be between 0 and 1"),
+        (
+            lambda: schedules.OneCycle(0.1, 10, anneal="cosin"),
+            r"`anneal` must be one of \['linear', 'cosine'",
+        ),
+        (lambda: schedules.WarmupStableDecay(0.1, -1, 1, 1), "Argument `warmup_steps` must be >= 0"),
+        (lambda: schedules.WarmupStableDecay(0.1, 1, 1, 0), "Argument `decay_steps` must be > 0"),
         (lambda: schedules.ExponentialDecay(0.1, 0, 0.9), "Argument `decay_steps` must be > 0. Received"),
         (lambda: schedules.CosineDecayRestarts(0.1, 0), "Argument `first_decay_steps` must be > 0"),
     ],
@@ -416,6 +471,11 @@ def test_bad_input(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
     np.testing.assert_array_equal(V[0].numpy(), before)
+
+
+def test_a_loss_scale_needs_an_optimizer() -> None:
+    with pytest.raises(TypeError, match="`inner_optimizer` must be an optimizer"):
+        optimizers.LossScaleOptimizer("adam")  # type: ignore[arg-type]
 
 
 def test_abstract_methods_say_so() -> None:

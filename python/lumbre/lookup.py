@@ -150,7 +150,11 @@ class Lookup:
         if not inspect.isclass(found):
             return found
         make = getattr(found, "from_config", None)
-        return make(inner or {}) if make is not None else found(**(inner or {}))
+        if make is None:
+            return found(**(inner or {}))
+        if custom_objects and "custom_objects" in inspect.signature(make).parameters:
+            return make(inner or {}, custom_objects=custom_objects)
+        return make(inner or {})
 
     @staticmethod
     def _instance(found: Any) -> Any:

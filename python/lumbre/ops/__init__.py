@@ -71,6 +71,11 @@ from lumbre.ops.dtypes import (
     cast,
     result_type,
 )
+from lumbre.ops.factored import (
+    adafactor_step,
+    factored_square_sum,
+    square_means,
+)
 from lumbre.ops.functions import (
     ceil,
     erf,
@@ -130,7 +135,7 @@ from lumbre.ops.metric import (
 )
 from lumbre.ops.optimizer import (
     increment,
-    lamb_norms,
+    lamb_moments,
     optimizer_update,
     square_sums,
 )
@@ -214,6 +219,7 @@ __all__ = [
     "abs",
     "absolute",
     "activation_grad",
+    "adafactor_step",
     "add",
     "all",
     "any",
@@ -258,6 +264,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "factored_square_sum",
     "flip",
     "floor",
     "floor_divide",
@@ -277,7 +284,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
-    "lamb_norms",
+    "lamb_moments",
     "leaky_relu",
     "less",
     "less_equal",
@@ -352,6 +359,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "square_means",
     "square_sums",
     "squareplus",
     "squeeze",

@@ -35,7 +35,8 @@ def results(cells: Sequence[_core.Cell], wanted: bool) -> list[Tensor] | None:
     return [wrap(cell.read()) for cell in cells] if wanted else None
 
 
-def _number(learning_rate: Any) -> Tensor:
+def number_of(learning_rate: Any) -> Tensor:
+    """A number as a scalar operand, float32 unless it is a float64 tensor."""
     if isinstance(learning_rate, (int, float)):
         return constant(float(learning_rate), "float32")
     t = as_tensor(learning_rate)
@@ -133,7 +134,6 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
     "ftrl": _ftrl,
     "lion": _lion,
     "schedule_free_adamw": _schedule_free_adamw,
-    "moments": _moments,
     "lamb": lambda c, m, w, v: (w - c.rate * _direction(c, m, v),),
     "average": lambda c, parameter, w: (c.rate * w + (1 - c.rate) * parameter,),
     "decay": lambda c, _, w: (w,),
@@ -215,7 +215,6 @@ _LION: Mapping[str, Any] = {"beta_1": 0.9, "beta_2": 0.99}
         _case("lion", _several(), **_LION),
         _case("schedule_free_adamw", _several(), _several(0.1, 2), scalars=(0.0,), **_ADAM, warmup_steps=0),
         _case("schedule_free_adamw", _several(), _several(0.1, 2), scalars=(1.0,), **_ADAM, warmup_steps=9),
-        _case("moments", _several(0.1, 2), beta_1=0.9, beta_2=0.999),
         Case(("lamb", _several(), _several(), [_several(0.1, 2)], 0.01, np.int64(4)), _ADAM, ulp=8),
         _case("average"),
         Case(("decay", _several(), [], [], 0.1), {"weight_decay": 0.3, "decayed": [1, 0, 1]}),
@@ -278,10 +277,9 @@ def optimizer_update(
 
     Args:
         rule: Which optimizer: "sgd", "adam", "rmsprop", "nadam", "adamax", "adagrad", "adadelta",
-            "ftrl", "lion" or "schedule_free_adamw"; "moments" (m in the place of the parameters) and "lamb" (m in the
-            place of the gradients, v in that of a slot that stays) make up Lamb; "average" moves
-            averages (in the place of the parameters) towards `grads`, keeping `learning_rate` of
-            themselves; "decay" takes no gradients.
+            "ftrl", "lion" or "schedule_free_adamw"; "lamb" (m in the place of the gradients, v in that
+            of a slot, both of which stay); "average" moves averages (in the place of the parameters)
+            towards `grads`, keeping `learning_rate` of themselves; "decay" takes no gradients.
         params: Variables, which are updated in place; or values.
         grads: A gradient for each.
         slots: For each kind of slot a list of Variables (or values), one for each parameter.
@@ -324,7 +322,7 @@ def optimizer_update(
     if not cells:
         return results(cells, values)
     steps = as_tensor(np.int64(iterations) if isinstance(iterations, int) else iterations)
-    heads = [_number(learning_rate), steps, *(_number(x) for x in scalars)]
+    heads = [number_of(learning_rate), steps, *(number_of(x) for x in scalars)]
     if factors is not None:
         heads.append(as_tensor(factors))
     kernel(
@@ -374,59 +372,89 @@ def square_sums(arrays: Sequence[Any]) -> Tensor:
     return kernel("square_sums", *(as_tensor(x) for x in arrays))  # type: ignore[no-any-return]
 
 
-def _lamb_norms_ref(
-    params: Any, ms: Any, vs: Any, iterations: Any, beta_1: float, beta_2: float, epsilon: float
+def _lamb_moments_ref(
+    params: Any, grads: Any, ms: Any, vs: Any, iterations: Any, clipvalue: Any = None, **numbers: Any
 ) -> Any:
-    c = SimpleNamespace(t=int(iterations) + 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-    directions = [_direction(c, m, v) for m, v in zip(ms, vs, strict=True)]
-    return [np.array([[math.fsum((x * x).flat) for x in kind] for kind in (params, directions)])]
+    c = SimpleNamespace(t=int(iterations) + 1, **numbers)
+    grads = [np.clip(g, -clipvalue, clipvalue) if clipvalue else g for g in grads]
+    new = [_moments(c, g, m, v) for g, m, v in zip(grads, ms, vs, strict=True)]
+    sums = [math.fsum((_direction(c, m, v) ** 2).flat) for m, v in new]
+    return [*(m for m, _ in new), *(v for _, v in new), np.array([sums, [np.sum(w * w) for w in params]])]
+
+
+_LAMB = (_several(), _several(), _several(), _several(0.1, 2))
 
 
 @op(
-    ref=_lamb_norms_ref,
-    cases=[Case((_several(), _several(), _several(0.1, 2), np.int64(3)), _ADAM, ulp=16)],
-    bad=[
-        Bad((_P, _P, _SHORT, np.int64(0)), ValueError, r"second moment 0 must be float32\(3,\)", _ADAM),
-        Bad((_P, _P, _P, 0.5), ValueError, "`iterations` must be a int64 scalar", _ADAM),
-        Bad((_P, _P, [], np.int64(0)), ValueError, "lamb_norms: expected for each parameter", _ADAM),
+    ref=_lamb_moments_ref,
+    cases=[
+        Case((*_LAMB, np.int64(3)), _ADAM, ulp=16),
+        Case((*_LAMB, np.int64(3)), {**_ADAM, "clipvalue": 0.5}, ulp=16),
     ],
-    kernels=["lamb_norms"],
+    bad=[
+        Bad((_P, _P, _P, _SHORT, np.int64(0)), ValueError, r"second moment 0 must be float32\(3,\)", _ADAM),
+        Bad((_P, _P, _P, _P, 0.5), ValueError, "`iterations` must be a int64 scalar", _ADAM),
+        Bad((_P, _P, _P, [], np.int64(0)), ValueError, "lamb_moments: expected for each parameter", _ADAM),
+        Bad((_P, _P, _P, _P, np.int64(0), np.ones(2)), ValueError, "`factors` must be", _ADAM),
+    ],
+    kernels=["lamb_moments"],
 )
-def lamb_norms(
+def lamb_moments(
     params: Sequence[Any],
+    grads: Sequence[Any],
     ms: Sequence[Any],
     vs: Sequence[Any],
     iterations: Any,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-7,
-) -> Tensor:
-    """For each parameter Σ w² and Σ d², with `d = m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)`, in one pass.
+    factors: Any = None,
+    clipvalue: float | None = None,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> Any:
+    """Lamb's first pass: m += (1 - β₁)(g - m), v += (1 - β₂)(g² - v), then Σ d² and Σ w² of each parameter.
 
-    Source: You et al. 2020, Large Batch Optimization for Deep Learning.
+    There `d = m / (1 - β₁ᵗ) / (√(v / (1 - β₂ᵗ)) + ε)`. Source: You et al. 2020, Large Batch
+    Optimization for Deep Learning.
 
     Args:
-        params: n parameters w.
-        ms, vs: Their first and second moments.
+        params: n parameters w, which stay.
+        grads: A gradient for each.
+        ms, vs: Their first and second moments, Variables, which are updated in place; or values.
         iterations: The number of steps before this one, int64: t is one more.
+        factors, clipvalue: As in `optimizer_update`.
         beta_1, beta_2, epsilon: β₁, β₂, ε.
 
     Returns:
-        float64 (2, n): the sums of w², then those of d².
+        float64 (2, n): the sums of d², then those of w². For values a list: the new m, the new v, the
+        sums.
 
     Raises:
-        ValueError: Numbers of operands, shapes or constants do not fit.
+        ValueError: Numbers of operands, shapes or constants do not fit; nothing is updated then.
 
     Example:
         >>> import lumbre, numpy as np
-        >>> w, m, v = (lumbre.Tensor([x, x]) for x in (2.0, 0.1, 0.001))
-        >>> lumbre.ops.lamb_norms([w], [m], [v], np.int64(0)).numpy().round(3)
-        array([[8.],
-               [2.]])
+        >>> w, g, m, v = (lumbre.Variable([x, x]) for x in (2.0, 4.0, 0.0, 0.0))
+        >>> adam = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+        >>> lumbre.ops.lamb_moments([w], [g], [m], [v], np.int64(0), **adam).numpy().round(3)
+        array([[2.],
+               [8.]])
     """
-    numbers: dict[str, Any] = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon)}
-    streams = [as_tensor(x) for kind in (params, ms, vs) for x in kind]
-    return kernel("lamb_norms", as_tensor(iterations), *streams, **numbers)  # type: ignore[no-any-return]
+    cells, values = cells_of([*ms, *vs])
+    heads = [as_tensor(iterations)] if factors is None else [as_tensor(iterations), as_tensor(factors)]
+    sums = kernel(
+        "lamb_moments",
+        *heads,
+        *(as_tensor(g, w.dtype) for g, w in zip(grads, params, strict=True)),
+        *map(as_tensor, params),
+        inout=cells,
+        factors=factors is not None,
+        clipvalue=float(clipvalue or 0.0),
+        beta_1=float(beta_1),
+        beta_2=float(beta_2),
+        epsilon=float(epsilon),
+    )
+    return [*(results(cells, values) or ()), sums] if values else sums
 
 
 # ------------------------------------------------------------------------------------------------------ count

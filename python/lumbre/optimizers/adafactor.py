@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from lumbre import ops
-from lumbre.autograd import Tensor, as_tensor
+from lumbre.autograd import Tensor
 from lumbre.optimizers.optimizer import Optimizer, Rate, Shared
 from lumbre.tensor import Variable
 
@@ -78,19 +78,27 @@ class Adafactor(Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         t = ops.cast(ops.add(self.iterations, 1), variable.dtype)
         bounded = ops.minimum(rate, ops.divide(1.0, ops.sqrt(t)))
-        alpha = ops.multiply(ops.maximum(self.epsilon_2, _rms(as_tensor(variable))), bounded)
+        scale = _root_mean(ops.sum(ops.square_sums([variable])), variable)
+        alpha = ops.multiply(ops.maximum(self.epsilon_2, scale), bounded)
         rho = ops.subtract(1.0, ops.power(t, self.beta_2_decay))
-        squares = ops.add(ops.square(gradient), self.epsilon_1)
         slots = self._slots[self._get_variable_index(variable)]
         if variable.ndim < 2:
-            u = ops.divide(gradient, ops.sqrt(_move(slots[0], squares, rho)))
-        else:
-            r = _move(slots[0], ops.mean(squares, axis=-1), rho)
-            c = _move(slots[1], ops.mean(squares, axis=-2), rho)
-            r = ops.divide(r, ops.mean(r, axis=-1, keepdims=True))
-            u = ops.divide(gradient, ops.sqrt(ops.multiply(ops.expand_dims(r, -1), ops.expand_dims(c, -2))))
-        shortened = ops.maximum(1.0, ops.divide(_rms(u), self.clip_threshold))
-        variable.assign_sub(ops.multiply(u, ops.divide(alpha, shortened)))
+            v = _move(slots[0], ops.add(ops.square(gradient), self.epsilon_1), rho)
+            u = ops.divide(gradient, ops.sqrt(v))
+            size = _root_mean(ops.sum(ops.square_sums([u])), variable)
+            variable.assign_sub(ops.multiply(u, self._shortened(alpha, size)))
+            return
+        of_rows, of_columns = ops.square_means(gradient)
+        r = _move(slots[0], ops.add(of_rows, self.epsilon_1), rho)
+        c = _move(slots[1], ops.add(of_columns, self.epsilon_1), rho)
+        # g / sqrt(r c / mean(r)), taken apart into a number for each row and one for each column.
+        a = ops.sqrt(ops.divide(ops.mean(r, axis=-1, keepdims=True), r))
+        b = ops.divide(1.0, ops.sqrt(c))
+        size = _root_mean(ops.factored_square_sum(gradient, a, b), variable)
+        ops.adafactor_step(variable, gradient, a, b, self._shortened(alpha, size))
+
+    def _shortened(self, alpha: Tensor, size: Tensor) -> Tensor:
+        return ops.divide(alpha, ops.maximum(1.0, ops.divide(size, self.clip_threshold)))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -103,9 +111,9 @@ class Adafactor(Optimizer):
         }
 
 
-def _rms(x: Tensor) -> Tensor:
-    squares = ops.sum(ops.square_sums([x]))
-    return ops.cast(ops.sqrt(ops.divide(squares, float(max(x.size, 1)))), x.dtype)
+def _root_mean(squares: Tensor, variable: Variable) -> Tensor:
+    """The root of the mean of as many squares as the variable has elements, from their sum."""
+    return ops.cast(ops.sqrt(ops.divide(squares, float(max(variable.size, 1)))), variable.dtype)
 
 
 def _move(slot: Variable, value: Tensor, rho: Tensor) -> Tensor:

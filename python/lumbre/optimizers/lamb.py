@@ -18,9 +18,9 @@ class Lamb(Elementwise):
     `w -= learning_rate · ‖w‖ / ‖d‖ · d`, with 1 in the place of the ratio where a norm is 0: for large
     batches. Source: You et al. 2020, Large Batch Optimization for Deep Learning.
 
-    Since a norm must be known before the first weight moves, this takes three kernel calls and twelve
-    streams of memory: the moments (reads g, m, v; writes m, v), the norms (reads w, m, v), the step
-    (reads w, m, v; writes w). The least is ten: the norms' own reading could be saved.
+    Since a norm must be known before the first weight moves, this takes two passes, with ten streams of
+    memory: one for moments and norms (reads g, w, m, v; writes m, v), one for the step (reads w, m, v;
+    writes w).
 
     Args:
         learning_rate: A float, a `LearningRateSchedule`, or a function without arguments.
@@ -65,12 +65,9 @@ class Lamb(Elementwise):
     ) -> None:
         m, v = self._slots_of(variables)
         steps = self.iterations
-        betas: dict[str, Any] = {"beta_1": self.beta_1, "beta_2": self.beta_2}
-        ops.optimizer_update(
-            "moments", m, grads, [v], learning_rate, steps, factors=factors, clipvalue=clipvalue, **betas
-        )
-        norms = ops.sqrt(ops.lamb_norms(variables, m, v, steps, **betas, epsilon=self.epsilon))
-        of_w, of_d = ops.getitem(norms, 0), ops.getitem(norms, 1)
+        sums = ops.lamb_moments(variables, grads, m, v, steps, factors, clipvalue, **self._numbers())
+        norms = ops.sqrt(sums)
+        of_d, of_w = ops.getitem(norms, 0), ops.getitem(norms, 1)
         if decay:  # which happens in the last call, to w; until then to its norm
             share = ops.multiply(ops.cast(learning_rate, "float64"), decay["weight_decay"])
             kept = ops.subtract(1.0, ops.multiply(share, ops.convert_to_tensor(decay["decayed"], "float64")))

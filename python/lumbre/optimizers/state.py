@@ -155,23 +155,23 @@ class OptimizerState(Tracked):
                 "`optimizer.build(trainable_variables)` to create the optimizer weights before calling "
                 "`set_weights()`."
             )
-        if len(weights) != len(self._variables):
+        if len(weights) != len(self.variables):
             raise ValueError(
-                f"optimizer {self.name} has {len(self._variables)} variables, got {len(weights)} values"
+                f"optimizer {self.name} has {len(self.variables)} variables, got {len(weights)} values"
             )
         values = [np.asarray(w) for w in weights]
-        for v, w in zip(self._variables, values, strict=True):
+        for v, w in zip(self.variables, values, strict=True):
             if v.shape != w.shape:
                 raise ValueError(
                     f"Optimizer variable {v.path} has shape {v.shape} not compatible with provided weight "
                     f"shape {w.shape}."
                 )
-        for v, w in zip(self._variables, values, strict=True):
+        for v, w in zip(self.variables, values, strict=True):
             v.assign(w)
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Writes the values of all variables into a mapping, under their numbers."""
-        for i, v in enumerate(self._variables):
+        for i, v in enumerate(self.variables):
             store[str(i)] = v.numpy()
 
     def load_own_variables(self, store: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ class OneCycle(LearningRateSchedule):
         pct_start: The share of the steps during which it rises, between 0 and 1.
         div_factor: How many times smaller the first rate is than the largest.
         final_div_factor: How many times smaller the last is than the first.
-        anneal: The form of rise and fall: "cosine" or "linear".
+        anneal: The form of rise and fall: "cosine", "linear" or "sqrt", as in `WarmupStableDecay`.
         name: A name.
 
     Raises:

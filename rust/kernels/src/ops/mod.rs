@@ -25,5 +25,6 @@ pub static FAMILIES: &[&[OpDef]] = &[
     optimizer::rules::ROWS,
     optimizer::moments::ROWS,
     optimizer::norms::ROWS,
+    optimizer::factored::ROWS,
     metric::ROWS,
 ];

@@ -12,6 +12,7 @@ use crate::team::Part;
 use crate::view::{Meta, View};
 use std::ops::Range;
 
+pub mod factored;
 pub mod moments;
 pub mod norms;
 mod real;

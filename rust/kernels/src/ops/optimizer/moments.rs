@@ -5,31 +5,30 @@ use super::walk::{Numbers, Own, Rule, Walk, attributes, row};
 use crate::op::{Attrs, OpDef};
 
 /// The rows.
-pub static ROWS: &[OpDef] =
-    &[row::<Adam>(), row::<Nadam>(), row::<Adamax>(), row::<ScheduleFree>(), row::<Moments>(), row::<Lamb>()];
+pub static ROWS: &[OpDef] = &[row::<Adam>(), row::<Nadam>(), row::<Adamax>(), row::<ScheduleFree>(), row::<Lamb>()];
 
 /// What the relatives of Adam share: m += (1 − β₁)(g − m), v += (1 − β₂)(g² − v).
 #[derive(Clone, Copy)]
-struct Betas {
+pub(super) struct Betas {
     keep_1: f64,
     keep_2: f64,
 }
 
 /// Their attributes, the first of each such rule.
-const BETAS: &[(usize, &str)] = &[(0, "beta_1"), (1, "beta_2")];
+pub(super) const BETAS: &[(usize, &str)] = &[(0, "beta_1"), (1, "beta_2")];
 
 impl Betas {
-    fn new(own: &Own<'_>) -> Self {
+    pub(super) fn new(own: &Own<'_>) -> Self {
         Betas { keep_1: 1.0 - own.float(0), keep_2: 1.0 - own.float(1) }
     }
 
     #[inline(always)]
-    fn first<R: Real>(&self, r: R, m: R::V, g: R::V) -> R::V {
+    pub(super) fn first<R: Real>(&self, r: R, m: R::V, g: R::V) -> R::V {
         r.towards(m, g, self.keep_1)
     }
 
     #[inline(always)]
-    fn second<R: Real>(&self, r: R, v: R::V, g: R::V) -> R::V {
+    pub(super) fn second<R: Real>(&self, r: R, v: R::V, g: R::V) -> R::V {
         r.towards(v, r.mul(g, g), self.keep_2)
     }
 }
@@ -82,7 +81,6 @@ struct Nadam {
     betas: Betas,
     of_m: f64,
     of_g: f64,
-    left_2: f64,
     epsilon: f64,
 }
 
@@ -101,12 +99,12 @@ impl Rule for Nadam {
     fn new(n: &Numbers<'_>, own: &Own<'_>) -> Self {
         let u = |t| own.float(0) * (1.0 - 0.5 * super::power(0.96, t));
         let (now, next, product) = (u(n.t), u(n.t + 1), n.scalars[0]);
+        let root = n.left(own.float(1)).sqrt(); // of 1 − β₂ᵗ, outside of the quotient
         Nadam {
             betas: Betas::new(own),
-            of_m: n.rate * next / (1.0 - product * next),
-            of_g: n.rate * (1.0 - now) / (1.0 - product),
-            left_2: n.left(own.float(1)),
-            epsilon: own.float(2),
+            of_m: root * n.rate * next / (1.0 - product * next),
+            of_g: root * n.rate * (1.0 - now) / (1.0 - product),
+            epsilon: root * own.float(2),
         }
     }
     fn walk(rules: [Self; 2], walk: Walk<'_>) {
@@ -117,8 +115,7 @@ impl Rule for Nadam {
         slots[0] = self.betas.first(r, slots[0], x[0]);
         slots[1] = self.betas.second(r, slots[1], x[0]);
         let step = r.fma(r.of(self.of_m), slots[0], r.mul(r.of(self.of_g), x[0]));
-        let scale = r.add(r.sqrt(r.div(slots[1], r.of(self.left_2))), r.of(self.epsilon));
-        r.sub(w, r.div(step, scale))
+        r.sub(w, r.div(step, r.add(r.sqrt(slots[1]), r.of(self.epsilon))))
     }
 }
 
@@ -163,8 +160,7 @@ impl Rule for Adamax {
 #[derive(Clone, Copy)]
 struct ScheduleFree {
     betas: Betas,
-    rate: f64,
-    left_2: f64,
+    scale: f64,
     share: f64,
     epsilon: f64,
     averaged: bool,
@@ -187,12 +183,12 @@ impl Rule for ScheduleFree {
     }
     fn new(n: &Numbers<'_>, own: &Own<'_>) -> Self {
         let warmth = if own.float(3) > 0.0 { (n.t as f64 / own.float(3)).min(1.0) } else { 1.0 };
+        let root = n.left(own.float(1)).sqrt(); // of 1 − β₂ᵗ, outside of the quotient
         ScheduleFree {
             betas: Betas::new(own),
-            rate: n.rate * warmth,
-            left_2: n.left(own.float(1)),
+            scale: root * n.rate * warmth,
             share: 1.0 / n.t as f64,
-            epsilon: own.float(2),
+            epsilon: root * own.float(2),
             averaged: n.scalars[0] != 0.0,
         }
     }
@@ -203,40 +199,10 @@ impl Rule for ScheduleFree {
     fn step<R: Real>(&self, r: R, g: &[R::V], w: R::V, slots: &mut [R::V]) -> R::V {
         let (z, rest) = (slots[0], self.betas.keep_1);
         slots[1] = self.betas.second(r, slots[1], g[0]);
-        let scale = r.add(r.sqrt(r.div(slots[1], r.of(self.left_2))), r.of(self.epsilon));
-        slots[0] = r.sub(z, r.div(r.mul(r.of(self.rate), g[0]), scale));
-        let x = if self.averaged { w } else { r.div(r.sub(w, r.mul(r.of(rest), z)), r.of(1.0 - rest)) };
+        let scale = r.add(r.sqrt(slots[1]), r.of(self.epsilon));
+        slots[0] = r.sub(z, r.div(r.mul(r.of(self.scale), g[0]), scale));
+        let x = if self.averaged { w } else { r.mul(r.sub(w, r.mul(r.of(rest), z)), r.of(1.0 / (1.0 - rest))) };
         r.towards(r.towards(x, slots[0], self.share), slots[0], rest)
-    }
-}
-
-/// The moments alone, m in the place of the weight: the first of Lamb's passes.
-#[derive(Clone, Copy)]
-struct Moments {
-    betas: Betas,
-}
-
-impl Rule for Moments {
-    const NAME: &'static str = "moments";
-    const ATTRS: &'static [&'static str] = attributes!["beta_1", "beta_2"];
-    const FLOPS: u64 = 6;
-
-    fn slots(_: &Attrs) -> &'static [&'static str] {
-        &["second moment"]
-    }
-    fn check(own: &Own<'_>) -> Result<(), String> {
-        own.shares(BETAS)
-    }
-    fn new(_: &Numbers<'_>, own: &Own<'_>) -> Self {
-        Moments { betas: Betas::new(own) }
-    }
-    fn walk(rules: [Self; 2], walk: Walk<'_>) {
-        walk.go::<Self, 1, 1>(rules);
-    }
-    #[inline(always)]
-    fn step<R: Real>(&self, r: R, x: &[R::V], w: R::V, slots: &mut [R::V]) -> R::V {
-        slots[0] = self.betas.second(r, slots[0], x[0]);
-        self.betas.first(r, w, x[0])
     }
 }
 
@@ -272,23 +238,22 @@ impl Rule for Lamb {
     }
 }
 
-/// m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)
+/// m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε), with the constants outside of the root and the quotient.
 #[derive(Clone, Copy)]
 pub(super) struct Direction {
-    left_1: f64,
-    left_2: f64,
+    scale: f64,
     epsilon: f64,
 }
 
 impl Direction {
     /// From the attributes β₁, β₂ and ε.
     pub(super) fn new(n: &Numbers<'_>, own: &Own<'_>) -> Self {
-        Direction { left_1: n.left(own.float(0)), left_2: n.left(own.float(1)), epsilon: own.float(2) }
+        let root = n.left(own.float(1)).sqrt();
+        Direction { scale: root / n.left(own.float(0)), epsilon: own.float(2) * root }
     }
 
     #[inline(always)]
     pub(super) fn of<R: Real>(&self, r: R, m: R::V, v: R::V) -> R::V {
-        let scale = r.add(r.sqrt(r.div(v, r.of(self.left_2))), r.of(self.epsilon));
-        r.div(r.div(m, r.of(self.left_1)), scale)
+        r.div(r.mul(m, r.of(self.scale)), r.add(r.sqrt(v), r.of(self.epsilon)))
     }
 }

@@ -177,20 +177,32 @@ fn infer<O: Rule>(ins: &[Meta], inouts: &[Meta], attrs: &Attrs) -> Result<Vec<Me
         }
     }
     if attrs.flag(0, false) {
-        let ok = |m: &Meta| FLOATS.contains(&m.dtype) && (m.shape.is_empty() || m.shape[..] == [n]);
-        if !ins.get(from - 1).is_some_and(ok) {
-            return Err(Fault::Value(format!(
-                "{}: `factors` must be a float32 or float64 scalar or have one for each of {n} gradients, got {:?}",
-                O::NAME,
-                ins.get(from - 1)
-            )));
-        }
+        check_factors(O::NAME, ins.get(from - 1), n)?;
     }
     if ![0, n].contains(&attrs.ints(3).len()) {
         let got = attrs.ints(3).len();
         return Err(Fault::Value(format!("{}: `decayed` must say for each of {n} parameters, got {got}", O::NAME)));
     }
     Ok(Vec::new())
+}
+
+/// Checks the factors of n gradients.
+pub(super) fn check_factors(op: &str, factors: Option<&Meta>, n: usize) -> Result<(), Fault> {
+    let float = |m: &Meta| matches!(m.dtype, DType::F32 | DType::F64);
+    match factors {
+        Some(m) if float(m) && (m.shape.is_empty() || m.shape[..] == [n]) => Ok(()),
+        got => Err(Fault::Value(format!(
+            "{op}: `factors` must be a float32 or float64 scalar or have one for each of {n} gradients, got {got:?}"
+        ))),
+    }
+}
+
+/// The factor of gradient `i`.
+pub(super) fn factor(factors: Option<&View>, i: usize) -> f64 {
+    factors.map_or(1.0, |f| {
+        let i = if f.len() == 1 { 0 } else { i };
+        if f.meta.dtype == DType::F32 { f64::from(f.read::<f32>()[i]) } else { f.read::<f64>()[i] }
+    })
 }
 
 fn run<O: Rule>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
@@ -206,7 +218,7 @@ fn run<O: Rule>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: 
         outs,
         params: outs.len() / (O::slots(attrs).len() + 1),
         factors: attrs.flag(0, false).then(|| &ins[from - 1]),
-        bound: Some(attrs.float(1, 0.0)).filter(|&c| c > 0.0).unwrap_or(f64::INFINITY),
+        bound: Before::bound_of(attrs),
         decay: rate * attrs.float(2, 0.0),
         decayed: attrs.ints(3),
     };
@@ -230,14 +242,6 @@ impl Walk<'_> {
     pub fn go<O: Rule, const J: usize, const K: usize>(self, rules: [O; 2]) {
         self.part.level.run(Walking::<'_, O, J, K> { walk: &self, rules });
     }
-
-    /// The factor of gradient `i`.
-    fn factor(&self, i: usize) -> f64 {
-        self.factors.map_or(1.0, |f| {
-            let i = if f.len() == 1 { 0 } else { i };
-            if f.meta.dtype == DType::F32 { f64::from(f.read::<f32>()[i]) } else { f.read::<f64>()[i] }
-        })
-    }
 }
 
 struct Walking<'a, O, const J: usize, const K: usize> {
@@ -256,7 +260,7 @@ impl<O: Rule, const J: usize, const K: usize> Kernel for Walking<'_, O, J, K> {
             #[inline(always)]
             |i, range| {
                 let before = Before {
-                    factor: walk.factor(i),
+                    factor: factor(walk.factors, i),
                     bound: walk.bound,
                     decay: if walk.decayed.get(i) == Some(&0) { 0.0 } else { walk.decay },
                 };
@@ -280,15 +284,20 @@ impl<O: Rule, const J: usize, const K: usize> Kernel for Walking<'_, O, J, K> {
 /// What is done to a gradient and its weight before the formula. A factor of 1, a bound of infinity and a decay of 0 leave
 /// every bit as it is, and cost nothing beside the memory's time.
 #[derive(Clone, Copy)]
-struct Before {
-    factor: f64,
-    bound: f64,
-    decay: f64,
+pub(super) struct Before {
+    pub factor: f64,
+    pub bound: f64,
+    pub decay: f64,
 }
 
 impl Before {
+    /// The bound that the common attributes give.
+    pub fn bound_of(attrs: &Attrs) -> f64 {
+        Some(attrs.float(1, 0.0)).filter(|&c| c > 0.0).unwrap_or(f64::INFINITY)
+    }
+
     #[inline(always)]
-    fn gradient<R: Real>(&self, r: R, g: R::V) -> R::V {
+    pub fn gradient<R: Real>(&self, r: R, g: R::V) -> R::V {
         let g = r.mul(g, r.of(self.factor));
         r.min(r.of(self.bound), r.max(r.of(-self.bound), g)) // NaN stays
     }

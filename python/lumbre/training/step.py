@@ -37,7 +37,6 @@ class StepRunner:
             "compile(run_eagerly=True) asks for it" if eager else None,
         )
         self._structure: Any = None  # how the flat arguments of the step make (x, y, sample_weight)
-        self._sources: tuple[ArrayData, list[_core.Array]] | None = None
 
     def run(self, data: ArrayData, rows: np.ndarray, batch_size: int, max_steps: int) -> Any:
         """Runs between 1 and `max_steps` batches, consecutive pieces of the row numbers.
@@ -56,7 +55,7 @@ class StepRunner:
         """
         batch = min(batch_size, len(rows))
         steps = min(max_steps, len(rows) // batch)
-        sources = self._open(data)
+        sources = data.sources
         arguments = [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
         entry = self._entry(data._places, arguments)
         if entry.program is None:
@@ -147,12 +146,6 @@ class StepRunner:
 
     # Programs
 
-    def _open(self, data: ArrayData) -> list[_core.Array]:
-        """The arrays' own memory as kernels read it."""
-        if self._sources is None or self._sources[0] is not data:
-            self._sources = data, [_source(a) for a in data.arrays]
-        return self._sources[1]
-
     def _entry(self, places: Any, arguments: list[Any]) -> Entry:
         """What is known of the step for arguments of these shapes and dtypes, in these places."""
         self._structure = places
@@ -164,14 +157,6 @@ class StepRunner:
             "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
             stacklevel=2,
         )
-
-
-def _source(array: np.ndarray) -> _core.Array:
-    """The array's memory; a copy where kernels cannot read it (foreign byte order, odd strides)."""
-    readable = array.dtype.isnative and array.flags.aligned
-    if not readable or any(stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return _core.source(array)
 
 
 def _batch_tensor(leaf: Any) -> Tensor:

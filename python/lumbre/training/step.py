@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+import weakref
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,14 @@ class StepRunner:
 
     def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
         self.kind = kind
-        self._step = getattr(model, f"_{kind}_batch")
+        # The model has the runner, and the runner the programs: if each kept the other alive, they and all
+        # weights would stay until Python looks for cycles.
+        self._model = weakref.ref(model)
         self._policy = model.nan_policy if kind != "predict" else "allow"
+        call = weakref.WeakMethod(self._call)
         self._captured = Captured(
-            self._call,
-            self._say_eager,
+            lambda *flat: call()(*flat),  # type: ignore[misc]
+            partial(_say_eager, kind),
             f"{kind} step of '{model.name}'",
             "compile(run_eagerly=True) asks for it" if eager else None,
         )
@@ -88,7 +93,8 @@ class StepRunner:
     def _call(self, *flat: Tensor) -> Any:
         leaves = iter(flat)
         x, y, weight = tree.map_structure(lambda there: next(leaves) if there else None, self._structure)
-        return self._step(x) if self.kind == "predict" else self._step(x, y, weight)
+        step = getattr(self._model(), f"_{self.kind}_batch")
+        return step(x) if self.kind == "predict" else step(x, y, weight)
 
     def _gather(self, data: ArrayData, sources: list[_core.Array], rows: np.ndarray) -> list[Tensor]:
         """The batch as tensors, its values checked."""
@@ -151,12 +157,13 @@ class StepRunner:
         self._structure = places
         return self._captured.entry((repr(places), tuple(arguments)))
 
-    def _say_eager(self, reason: str) -> None:
-        warnings.warn(
-            f"{self.kind} steps run in Python, several times slower than they could, because {reason}. "
-            "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
-            stacklevel=2,
-        )
+
+def _say_eager(kind: str, reason: str) -> None:
+    warnings.warn(
+        f"{kind} steps run in Python, several times slower than they could, because {reason}. "
+        "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
+        stacklevel=2,
+    )
 
 
 def _batch_tensor(leaf: Any) -> Tensor:

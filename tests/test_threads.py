@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ import pytest
 
 import lumbre
 from lumbre import ops
+from processes import script
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((600, 20)).astype("float32")
@@ -75,22 +74,6 @@ def in_a_child(work: Callable[[], str]) -> str:
     return said
 
 
-def script(code: str, *, cores: set[int] | None = None, **environment: str) -> str:
-    """What a program prints in a process of its own, kept to some cores."""
-    keep = None if cores is None else lambda: os.sched_setaffinity(0, cores)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        preexec_fn=keep,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processor affinity")
 
@@ -131,7 +114,7 @@ def test_python_threads_share_a_model() -> None:
 
 
 def test_a_model_predicts_while_it_is_trained() -> None:
-    """As users run it: `LUMBRE_CHECK` sets variables back, which is for one thread."""
+    """Without `LUMBRE_CHECK`, which sets variables back and is for one thread."""
     code = """
 import numpy as np, threading, lumbre
 x, y = np.random.rand(2000, 20).astype("float32"), np.random.rand(2000, 1)
@@ -147,7 +130,7 @@ while trainer.is_alive() or calls == 0:
 trainer.join()
 print(int(model.optimizer.iterations.numpy()))
 """
-    assert script(code, LUMBRE_CHECK="0") == str(41 * 63)
+    assert script(code) == str(41 * 63)
 
 
 def test_the_number_of_threads_changes_between_calls() -> None:
@@ -275,7 +258,7 @@ print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdige
 
 def test_more_threads_than_cores() -> None:
     """64 threads give the bits of one at a bounded cost: the team is not called where it is slower."""
-    runs = {n: script(TIMED, LUMBRE_NUM_THREADS=str(n), LUMBRE_CHECK="0").split() for n in (1, 2, 7, 64)}
+    runs = {n: script(TIMED, LUMBRE_NUM_THREADS=str(n)).split() for n in (1, 2, 7, 64)}
     assert len({bits for bits, _ in runs.values()}) == 1
     alone, crowd = (float(runs[n][1]) for n in (1, 64))
     assert crowd < 5 * alone + 1  # measured: 1.4 times; without that, 20 times and more
@@ -305,7 +288,7 @@ for _ in range(3):
 assert count() == threads, (count(), threads)
 """
     for n in ("2", "16"):
-        script(code, LUMBRE_NUM_THREADS=n, LUMBRE_CHECK="0")
+        script(code, LUMBRE_NUM_THREADS=n)
 
 
 NEIGHBOUR = """
@@ -351,7 +334,7 @@ def test_a_neighbour_on_one_of_two_cores() -> None:
         pytest.skip("needs two cores")
     measured = []
     for _ in range(3):  # whoever else is at work here spoils a measurement, so the best of three counts
-        alone, beside = map(float, script(NEIGHBOUR, cores=set(cores), LUMBRE_CHECK="0").split())
+        alone, beside = map(float, script(NEIGHBOUR, cores=set(cores)).split())
         measured.append(beside / alone)
         if measured[-1] <= 2.3:
             return

@@ -15,7 +15,7 @@ import numpy as np
 
 from lumbre.training.data import ArrayData
 
-ROWS_PER_CALL = 1 << 18
+ROWS_PER_CALL = 1 << 17
 """Row numbers handed over at once, so that there are never as many as the data has rows."""
 
 MANY_ROWS = 1 << 20

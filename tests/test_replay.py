@@ -19,6 +19,7 @@ from lumbre.optimizers import schedules
 from test_layers import CASES as LAYERS
 from test_layers import as_inputs
 from test_losses import CASES as LOSSES
+from test_optimizer_parity import OPTIMIZERS as MORE_OPTIMIZERS
 from test_optimizers import OPTIMIZERS, SCHEDULES, SHARED
 
 ROWS = 22
@@ -99,13 +100,17 @@ def test_losses(case: int) -> None:
     assert_replays(model, x, y, weights)
 
 
-STEPS = [(name, options) for name, options in OPTIMIZERS]
+OURS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [  # schedules that Keras does not have
+    ("OneCycle", (0.1, 30), {}),
+    ("WarmupStableDecay", (0.1, 4, 5, 20), {}),
+]
+STEPS = [*OPTIMIZERS, *((key.split()[0], options) for key, options in MORE_OPTIMIZERS.items())]
 STEPS += [
     ("AdamW" if "weight_decay" in shared else "SGD", {"learning_rate": 0.1, **shared}) for shared in SHARED
 ]
 STEPS += [
     ("Adam", {"learning_rate": getattr(schedules, name)(*arguments, **options)})
-    for name, arguments, options in SCHEDULES
+    for name, arguments, options in [*SCHEDULES, *OURS]
 ]
 
 
@@ -125,6 +130,8 @@ def test_optimizers(case: int) -> None:
             ]
         )
         optimizer = getattr(optimizers, name)(**options)
+        if case == len(STEPS) - 1:
+            optimizer = optimizers.LossScaleOptimizer(optimizer, dynamic_growth_steps=5)
         made.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=eager)
         return made
 
@@ -142,5 +149,6 @@ def test_the_tables_are_complete() -> None:
     made = {type(make(lumbre)).__name__ for make, _ in LAYERS}
     assert public(layers, layers.Layer) - made == {"InputLayer"}
     assert public(losses, losses.Loss) <= {name for name, *_ in LOSSES}
-    assert public(optimizers, optimizers.Optimizer) <= {name for name, _ in OPTIMIZERS}
-    assert public(schedules, schedules.LearningRateSchedule) <= {name for name, *_ in SCHEDULES}
+    stepped = {name for name, _ in STEPS}
+    assert public(optimizers, optimizers.Optimizer) <= stepped | {"LossScaleOptimizer"}
+    assert public(schedules, schedules.LearningRateSchedule) <= {name for name, *_ in SCHEDULES + OURS}

@@ -18,11 +18,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ZIG := $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 
 .DEFAULT_GOAL := help
-.PHONY: help preflight build demo fmt lint test bench peers wheel clean
+.PHONY: help preflight build demo fmt lint test arm64 bench peers wheel clean
 .NOTPARALLEL:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 preflight:
 	@sh .ci/preflight "$(PYTHON)"
@@ -59,6 +59,9 @@ lint: $(VENV)/.with-lint build ## rustfmt, clippy, ruff, mypy, stubtest
 test: $(VENV)/.with-test $(VENV)/.with-plot build ## every test, Rust and Python
 	cargo test -p lumbre-kernels -p lumbre-runtime
 	$(BIN)/pytest
+
+arm64: ## kernels and runtime on arm64: builds them and runs their tests under qemu
+	sh .ci/arm64
 
 bench: $(VENV)/.with-bench build ## our times beside NumPy's, and beside the peers that `make peers` installed
 	$(BIN)/pytest -q benches --benchmark-columns=min,median,rounds --benchmark-sort=name

@@ -117,12 +117,11 @@ class Captured:
 
     def entry(self, signature: Any) -> Entry:
         """The entry of a signature, forgotten if anything changed since it was recorded."""
-        entry = self._entries.get(signature)
-        if entry is None:
-            entry = self._entries[signature] = Entry()
-            if len(self._entries) > MAX_PROGRAMS:
-                self._entries.popitem(last=False)
-        self._entries.move_to_end(signature)
+        # Each line stands alone: another Python thread may come in between.
+        entry = self._entries.pop(signature, None) or Entry()
+        self._entries[signature] = entry
+        if len(self._entries) > MAX_PROGRAMS:
+            self._entries.popitem(last=False)
         stale = entry.program is not None and entry.program.is_stale
         if entry.changes != _changes or stale:
             entry.reset(_changes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
 from lumbre.callbacks.callback import Callback, Logs
 
 
@@ -24,6 +27,14 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+
+    @property
+    def model(self) -> Any:
+        """The model, while it is in use: a record, which its model holds, does not keep it alive."""
+        return None if self._model is None else self._model()
+
+    def set_model(self, model: Any) -> None:
+        self._model = weakref.ref(model)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []

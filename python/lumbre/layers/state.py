@@ -95,7 +95,7 @@ class State(Tracked):
         elif isinstance(value, SeedGenerator):
             self._take(self._seed_generators, value)
         elif isinstance(value, (TrackedList, TrackedDict)):
-            return value if value._owner is self else self._tracked(value.__reduce__()[1][0])
+            return value if value._owner() is self else self._tracked(value.__reduce__()[1][0])
         elif type(value) is list:
             return TrackedList(value, self)
         elif type(value) is dict:

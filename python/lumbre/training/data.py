@@ -7,11 +7,12 @@ its batch is gathered, so a memory map of any size can be trained on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
-from lumbre import tree
+from lumbre import _core, tree
 from lumbre.config import floatx
 
 Flat = list[np.ndarray]
@@ -132,6 +133,11 @@ class ArrayData:
     def structures(self) -> tuple[Any, Any, Any]:
         return (self.x, self.y, self.sample_weight)
 
+    @cached_property
+    def sources(self) -> list[_core.Array]:
+        """The arrays' own memory as kernels read it."""
+        return [_source(array) for array in self.arrays]
+
     def pack(self, flat: Sequence[Any]) -> tuple[Any, Any, Any]:
         """`(x, y, sample_weight)` with other leaves: one of `flat` for each of `arrays`."""
         leaves = iter(flat)
@@ -141,6 +147,14 @@ class ArrayData:
     def rows(self, start: int, stop: int) -> tuple[Any, Any, Any]:
         """The samples from `start` to before `stop`, as views."""
         return self.pack([array[start:stop] for array in self.arrays])
+
+
+def _source(array: np.ndarray) -> _core.Array:
+    """The array's memory; a copy where kernels cannot read it (foreign byte order, odd strides)."""
+    readable = array.dtype.isnative and array.flags.aligned
+    if not readable or any(stride % array.itemsize for stride in array.strides):
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return _core.source(array)
 
 
 def _sizes(structures: tuple[Any, Any, Any]) -> str:

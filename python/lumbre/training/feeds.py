@@ -15,6 +15,12 @@ import numpy as np
 
 from lumbre.training.data import ArrayData
 
+ROWS_PER_CALL = 1 << 17
+"""Row numbers handed over at once, so that there are never as many as the data has rows."""
+
+MANY_ROWS = 1 << 20
+"""From here on an order is kept in int32, where that is enough: half the memory, but slower to draw."""
+
 
 class Feed(Protocol):
     """What the loops need to know of a source of data."""
@@ -68,14 +74,16 @@ class ArrayFeed:
         self.shuffle = shuffle
         self.pass_batches = math.ceil(data.n / self.batch_size)
         self.num_batches: int | None = steps or self.pass_batches
-        self._rows: np.ndarray | None = None  # the order of this pass, int64
+        self._order: np.ndarray | None = None  # of this pass; None: as the rows come
+        self._started = False
         self._seen = 0  # batches of this pass
         self._left = 0  # batches until the epoch is over
 
     def start(self, fresh: bool) -> None:
-        if fresh or self._rows is None or self.steps is None or self._seen >= self.pass_batches:
-            self._rows = self._order(self._rows)
-            self._seen = 0
+        if fresh or not self._started or self.steps is None or self._seen >= self.pass_batches:
+            self._order = None  # given back before the next one is made
+            self._order = self._draw_order()
+            self._started, self._seen = True, 0
         self._left = self.steps or self.pass_batches
 
     def more(self) -> bool:
@@ -87,9 +95,11 @@ class ArrayFeed:
         return True
 
     def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
-        assert self._rows is not None, "start() comes first"
-        most = min(self._left, self.pass_batches - self._seen, most or self._left)
-        rows = self._rows[self._seen * self.batch_size : (self._seen + most) * self.batch_size]
+        batches = max(1, ROWS_PER_CALL // self.batch_size)
+        most = min(self._left, self.pass_batches - self._seen, most or batches, batches)
+        start, stop = self._seen * self.batch_size, min((self._seen + most) * self.batch_size, self.data.n)
+        rows = np.arange(start, stop) if self._order is None else self._order[start:stop]
+        rows = rows.astype("int64", copy=False)
         done, outputs = done_and_outputs(runner.run(self.data, rows, self.batch_size, most))
         self._seen += done
         self._left -= done
@@ -98,16 +108,17 @@ class ArrayFeed:
     def finish(self) -> None:
         self._left = 0
 
-    def _order(self, previous: np.ndarray | None) -> np.ndarray:
+    def _draw_order(self) -> np.ndarray | None:
         n = self.data.n
+        if not self.shuffle:
+            return None
+        order = np.arange(n, dtype="int32" if MANY_ROWS <= n < 1 << 31 else "int64")
         if self.shuffle == "batch":
-            starts = range(0, n, self.batch_size)
-            return np.concatenate(
-                [s + np.random.permutation(min(self.batch_size, n - s)) for s in starts]
-            ).astype("int64")
-        if self.shuffle:
-            return np.random.permutation(n).astype("int64", copy=False)
-        return np.arange(n, dtype="int64") if previous is None else previous
+            for start in range(0, n, self.batch_size):
+                np.random.shuffle(order[start : start + self.batch_size])
+        else:
+            np.random.shuffle(order)
+        return order
 
 
 def done_and_outputs(result: Any) -> tuple[int, list[Any]]:

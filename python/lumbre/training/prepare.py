@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -207,18 +208,15 @@ def _build_optimizer(model: Any) -> None:
         warnings.warn("The model does not have any trainable weights.", stacklevel=4)
 
 
-def trainable_state(model: Any) -> dict[int, tuple[Any, bool]]:
-    """Which layers are trainable now."""
-    return {id(layer): (layer, layer.trainable) for layer in model._flatten_layers()}
+def trainable_state(model: Any) -> dict[Any, bool]:
+    """Which layers are trainable now, by weak references to them."""
+    return {weakref.ref(layer): layer.trainable for layer in model._flatten_layers()}
 
 
 def _warn_if_trainable_changed(model: Any) -> None:
     before = model.__dict__.get("_compiled_trainable", {})
-    changed = [
-        layer.name
-        for key, (layer, trainable) in trainable_state(model).items()
-        if key in before and before[key][1] != trainable
-    ]
+    now = trainable_state(model)
+    changed = [layer().name for layer, trainable in now.items() if before.get(layer, trainable) != trainable]
     if changed:
         warnings.warn(
             "A layer's `trainable` state has changed since the model was compiled. This can result in "
@@ -227,4 +225,4 @@ def _warn_if_trainable_changed(model: Any) -> None:
             f"`fit()` or `evaluate()` so the change takes effect. Changed layers: {changed}",
             stacklevel=4,
         )
-        model.__dict__["_compiled_trainable"] = trainable_state(model)
+        model.__dict__["_compiled_trainable"] = now

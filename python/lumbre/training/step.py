@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+import weakref
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,16 +30,18 @@ class StepRunner:
 
     def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
         self.kind = kind
-        self._step = getattr(model, f"_{kind}_batch")
+        # The model has the runner, and the runner the programs: if each kept the other alive, they and all
+        # weights would stay until Python looks for cycles.
+        self._model = weakref.ref(model)
         self._policy = model.nan_policy if kind != "predict" else "allow"
+        call = weakref.WeakMethod(self._call)
         self._captured = Captured(
-            self._call,
-            self._say_eager,
+            lambda *flat: call()(*flat),  # type: ignore[misc]
+            partial(_say_eager, kind),
             f"{kind} step of '{model.name}'",
             "compile(run_eagerly=True) asks for it" if eager else None,
         )
         self._structure: Any = None  # how the flat arguments of the step make (x, y, sample_weight)
-        self._sources: tuple[ArrayData, list[_core.Array]] | None = None
 
     def run(self, data: ArrayData, rows: np.ndarray, batch_size: int, max_steps: int) -> Any:
         """Runs between 1 and `max_steps` batches, consecutive pieces of the row numbers.
@@ -56,7 +60,7 @@ class StepRunner:
         """
         batch = min(batch_size, len(rows))
         steps = min(max_steps, len(rows) // batch)
-        sources = self._open(data)
+        sources = data.sources
         arguments = [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
         entry = self._entry(data._places, arguments)
         if entry.program is None:
@@ -89,7 +93,8 @@ class StepRunner:
     def _call(self, *flat: Tensor) -> Any:
         leaves = iter(flat)
         x, y, weight = tree.map_structure(lambda there: next(leaves) if there else None, self._structure)
-        return self._step(x) if self.kind == "predict" else self._step(x, y, weight)
+        step = getattr(self._model(), f"_{self.kind}_batch")
+        return step(x) if self.kind == "predict" else step(x, y, weight)
 
     def _gather(self, data: ArrayData, sources: list[_core.Array], rows: np.ndarray) -> list[Tensor]:
         """The batch as tensors, its values checked."""
@@ -147,31 +152,18 @@ class StepRunner:
 
     # Programs
 
-    def _open(self, data: ArrayData) -> list[_core.Array]:
-        """The arrays' own memory as kernels read it."""
-        if self._sources is None or self._sources[0] is not data:
-            self._sources = data, [_source(a) for a in data.arrays]
-        return self._sources[1]
-
     def _entry(self, places: Any, arguments: list[Any]) -> Entry:
         """What is known of the step for arguments of these shapes and dtypes, in these places."""
         self._structure = places
         return self._captured.entry((repr(places), tuple(arguments)))
 
-    def _say_eager(self, reason: str) -> None:
-        warnings.warn(
-            f"{self.kind} steps run in Python, several times slower than they could, because {reason}. "
-            "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
-            stacklevel=2,
-        )
 
-
-def _source(array: np.ndarray) -> _core.Array:
-    """The array's memory; a copy where kernels cannot read it (foreign byte order, odd strides)."""
-    readable = array.dtype.isnative and array.flags.aligned
-    if not readable or any(stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return _core.source(array)
+def _say_eager(kind: str, reason: str) -> None:
+    warnings.warn(
+        f"{kind} steps run in Python, several times slower than they could, because {reason}. "
+        "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
+        stacklevel=2,
+    )
 
 
 def _batch_tensor(leaf: Any) -> Tensor:

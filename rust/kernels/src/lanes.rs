@@ -49,9 +49,9 @@ pub trait Lanes: Copy + 'static {
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// √a
     fn sqrt(self, a: Self::F) -> Self::F;
-    /// a < b ? a : b
+    /// a < b ? a : b; a denormal comes out as a zero of its sign
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// a > b ? a : b
+    /// a > b ? a : b; a denormal comes out as a zero of its sign
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// a < b
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;

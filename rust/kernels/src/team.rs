@@ -2,7 +2,8 @@
 
 use crate::isa::Level;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// How a worker waits at a barrier once it has spun for a while. The runtime supplies the system's way.
 #[derive(Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Barrier {
     epoch: Line<AtomicU32>,
     parked: Line<AtomicU32>,
     poisoned: AtomicBool,
+    /// Nanoseconds that worker 0 has waited, but for the first spin of each wait.
+    waited: AtomicU64,
     parking: Parking,
 }
 
@@ -38,6 +41,7 @@ impl Barrier {
             epoch: Line(AtomicU32::new(0)),
             parked: Line(AtomicU32::new(0)),
             poisoned: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
             parking,
         }
     }
@@ -49,11 +53,16 @@ impl Barrier {
         (self.parking.wake_all)(&self.epoch.0);
     }
 
+    /// For how long worker 0 has waited for others since the last call of this.
+    pub fn take_waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.swap(0, Ordering::Relaxed))
+    }
+
     /// Returns when all workers have called it; what each wrote before is visible to all after.
     ///
     /// # Panics
     /// If the barrier is poisoned.
-    pub fn wait(&self) {
+    pub fn wait(&self, worker: usize) {
         if self.count == 1 {
             return;
         }
@@ -69,19 +78,31 @@ impl Barrier {
             }
             return;
         }
+        self.await_epoch(epoch, worker);
+        assert!(!self.poisoned.load(Ordering::SeqCst), "another worker of the team failed");
+    }
+
+    /// Returns when the epoch is over.
+    fn await_epoch(&self, epoch: u32, worker: usize) {
         let mut spins = 0;
+        let mut since = None;
         while self.epoch.0.load(Ordering::Acquire) == epoch {
             if (self.parking.spin)(spins) {
                 spins += 1;
-                continue;
+            } else {
+                self.parked.0.fetch_add(1, Ordering::SeqCst);
+                while self.epoch.0.load(Ordering::SeqCst) == epoch {
+                    (self.parking.wait)(&self.epoch.0, epoch);
+                }
+                self.parked.0.fetch_sub(1, Ordering::SeqCst);
             }
-            self.parked.0.fetch_add(1, Ordering::SeqCst);
-            while self.epoch.0.load(Ordering::SeqCst) == epoch {
-                (self.parking.wait)(&self.epoch.0, epoch);
+            if worker == 0 && since.is_none() {
+                since = Some(Instant::now());
             }
-            self.parked.0.fetch_sub(1, Ordering::SeqCst);
         }
-        assert!(!self.poisoned.load(Ordering::SeqCst), "another worker of the team failed");
+        if let Some(since) = since {
+            self.waited.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
     }
 }
 
@@ -110,7 +131,7 @@ impl<'a> Part<'a> {
     /// Waits for all workers of this call. Every one of them must call it equally often.
     pub fn barrier(&self) {
         if let (true, Some(b)) = (self.count > 1, self.barrier) {
-            b.wait();
+            b.wait(self.index);
         }
     }
 

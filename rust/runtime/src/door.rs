@@ -114,7 +114,7 @@ pub fn call(op: &'static OpDef, ins: &[&Array], inouts: &[Arc<Cell>], attrs: Att
     // While checking, whatever can be shared is.
     let workers = pool::workers_for((op.tasks)(&in_metas, &metas, &attrs), checking());
     with_scratch((op.scratch)(&in_metas, &metas, &attrs, workers), |scratch| {
-        pool::run(workers, &|part: &Part<'_>| (op.run)(part, reads, writes, &attrs, scratch))
+        pool::run_call(workers, &|part: &Part<'_>| (op.run)(part, reads, writes, &attrs, scratch))
     })?;
     for state in &mut states {
         state.version += 1;

@@ -11,39 +11,33 @@ pub const ALIGN: usize = 64;
 const HUGE: usize = 4 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
-/// What is asked of the allocator for a buffer. A small one gets [`ALIGN`] bytes more and is aligned here, since to ask
-/// for more than the usual alignment is slow.
-fn layout(bytes: usize) -> Option<Layout> {
-    if bytes >= HUGE {
-        return Layout::from_size_align(bytes, HUGE_PAGE).ok();
-    }
-    Layout::from_size_align(bytes + ALIGN, USUAL_ALIGN).ok()
+/// How a buffer is aligned, and what is asked of the allocator for it: room to move to the boundary, and before that
+/// the address that came from the allocator. (To ask it for more than its usual alignment is slow, and what it gave is
+/// seldom used again before glibc 2.38, its bug 14581: a program that makes one model after another grew with each.)
+fn layout(bytes: usize) -> Option<(usize, Layout)> {
+    let align = if bytes >= HUGE { HUGE_PAGE } else { ALIGN };
+    let layout = Layout::from_size_align(bytes.checked_add(align)?, align_of::<usize>().max(16)).ok()?;
+    Some((align, layout))
 }
-
-const USUAL_ALIGN: usize = 8;
 
 /// Memory for `bytes` bytes, aligned to [`ALIGN`], its content undefined; None if the system has none.
 pub fn allocate(bytes: usize) -> Option<*mut u8> {
-    let layout = layout(bytes)?;
+    let (align, layout) = layout(bytes)?;
     // SAFETY: the layout's size is not zero.
-    let ptr = unsafe { alloc::alloc(layout) };
-    if ptr.is_null() {
+    let start = unsafe { alloc::alloc(layout) };
+    if start.is_null() {
         return None;
     }
-    if bytes < HUGE {
-        let skipped = ALIGN - ptr.addr() % ALIGN;
-        // SAFETY: 8 to 64 of the 64 bytes more; the last of them holds how many, for `free`.
-        return Some(unsafe {
-            ptr.add(skipped - 1).write(skipped as u8);
-            ptr.add(skipped)
-        });
-    }
-    // Advice only: a failure changes nothing.
+    // SAFETY: at most `align` bytes on, and at least 16, since `start` and `align` are multiples of 16.
+    let ptr = unsafe { start.add(align - start.addr() % align) };
+    // SAFETY: see above: there is room for an address before `ptr`, and `ptr` is aligned for it.
+    unsafe { ptr.cast::<*mut u8>().sub(1).write(start) };
     #[cfg(target_os = "linux")]
-    // SAFETY: the range was just allocated.
-    unsafe {
-        libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE)
-    };
+    if bytes >= HUGE {
+        // Advice only: a failure changes nothing.
+        // SAFETY: the range was just allocated.
+        unsafe { libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
     Some(ptr)
 }
 
@@ -52,12 +46,9 @@ pub fn allocate(bytes: usize) -> Option<*mut u8> {
 /// # Safety
 /// `ptr` came from [`allocate`] with the same `bytes` and is not used any more.
 pub unsafe fn free(ptr: *mut u8, bytes: usize) {
-    if let Some(layout) = layout(bytes) {
-        // SAFETY: the address and the layout that `allocate` got; the caller's promise.
-        unsafe {
-            let skipped = if bytes < HUGE { ptr.sub(1).read() } else { 0 };
-            alloc::dealloc(ptr.sub(skipped as usize), layout)
-        }
+    if let Some((_, layout)) = layout(bytes) {
+        // SAFETY: `allocate` wrote the address before `ptr`; the same layout as there; the caller's promise.
+        unsafe { alloc::dealloc(ptr.cast::<*mut u8>().sub(1).read(), layout) }
     }
 }
 

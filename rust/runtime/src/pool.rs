@@ -5,11 +5,13 @@
 //! the child starts with no team and builds its own.
 
 use crate::os;
+use crate::pace::Patience;
 use lumbre_kernels::{Barrier, Fault, Level, Parking, Part, isa};
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 const PARKING: Parking = Parking { wait: os::wait_while, wake_all: os::wake_all, spin: os::spin };
 
@@ -113,13 +115,31 @@ pub fn workers_for(tasks: usize, anyway: bool) -> usize {
     if tasks >= if awake || anyway { 2 } else { WORTH_WAKING } { threads() } else { 1 }
 }
 
-/// Runs the job on a team of `workers`, or on this thread alone if that is one or the team is busy. Denormals are flushed while it
-/// runs. An error means that a kernel panicked.
+/// Runs the job on a team of `workers`, or on this thread alone if that is one or the team is busy. Denormals are
+/// flushed while it runs. An error means that a kernel panicked.
 pub fn run(workers: usize, job: Job<'_>) -> Result<(), Fault> {
+    run_noted(workers, job, |_, _| ())
+}
+
+/// [`run`] for one call of a kernel: not on the team while its workers are known to come late.
+pub fn run_call(workers: usize, job: Job<'_>) -> Result<(), Fault> {
+    static PATIENCE: Patience = Patience::new();
+    let workers = if workers > 1 && PATIENCE.allows_team() { workers } else { 1 };
+    run_noted(workers, job, |waited, total| PATIENCE.note(waited, total))
+}
+
+/// [`run`]; where it was the team, `note` is told for how long this thread waited for the others, and how long it all
+/// took.
+fn run_noted(workers: usize, job: Job<'_>, note: impl Fn(Duration, Duration)) -> Result<(), Fault> {
     let level = level();
     let state = isa::flush_denormals();
     let done = match claim(workers) {
-        Some(team) => team.run(level, job),
+        Some(team) => {
+            let start = Instant::now();
+            let done = team.run(level, job);
+            note(team.0.shared.barrier.take_waited(), start.elapsed());
+            done
+        }
         None => catch_unwind(AssertUnwindSafe(|| job(&Part::solo(level)))).is_ok(),
     };
     isa::restore_float_state(state);
@@ -273,7 +293,7 @@ impl Shared {
             self.barrier.poison();
         }
         // A poisoned barrier lets everybody through by a panic.
-        let met = catch_unwind(AssertUnwindSafe(|| self.barrier.wait()));
+        let met = catch_unwind(AssertUnwindSafe(|| self.barrier.wait(index)));
         result.is_ok() && met.is_ok() && !self.failed.load(Ordering::SeqCst)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::door::lock_in_order;
-use crate::pace::Pace;
+use crate::pace::{Pace, Way};
 use crate::plan::{Plan, Planned, metas, plan};
 use crate::record::{Operand, Recording, Slot};
 use crate::timing::{Clock, Timing};
@@ -306,8 +306,10 @@ impl Program {
         let start = Instant::now();
         let stop = AtomicBool::new(false);
         let done = AtomicUsize::new(0);
-        let as_team = calls.iter().any(|c| c.shared) && self.pace.as_team();
-        let workers = if as_team { self.workers } else { 1 };
+        let shared = calls.iter().any(|c| c.shared);
+        let way = if shared { self.pace.next() } else { Way { as_team: false, trial: false } };
+        let workers = if way.as_team { self.workers } else { 1 };
+        let budget = if way.trial { request.budget / 4 } else { request.budget };
         pool::run(workers, &|part: &Part<'_>| {
             let solo = Part::solo(part.level);
             let mut clock = Clock::new(request.timing, part.index);
@@ -338,7 +340,7 @@ impl Program {
                         keep.store(view, step);
                     }
                     done.store(step + 1, Ordering::Relaxed);
-                    stop.store(start.elapsed() >= request.budget, Ordering::Relaxed);
+                    stop.store(start.elapsed() >= budget, Ordering::Relaxed);
                 }
                 part.barrier();
                 if stop.load(Ordering::Relaxed) {
@@ -347,9 +349,9 @@ impl Program {
             }
         })?;
         let steps = done.into_inner();
-        self.pace.note(as_team, start.elapsed(), steps);
+        self.pace.note(way.as_team, start.elapsed(), steps);
         if let Some(timing) = request.timing {
-            timing.note(steps, as_team);
+            timing.note(steps, way.as_team);
         }
         let bad = staged.gathers.iter().find_map(|g| Some((g.input, steps * request.batch + g.bad()?)));
         Ok((steps, bad))

@@ -15,6 +15,17 @@ pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Out {
     kernel.run(Neon(()))
 }
 
+/// Denormals as zeros of their sign: what x86's minimum and maximum make of them, and a comparison here does not.
+#[inline(always)]
+fn flushed(x: float32x4_t) -> float32x4_t {
+    // SAFETY: NEON is part of every arm64 that this module is compiled for.
+    unsafe {
+        let bits = vreinterpretq_u32_f32(x);
+        let normal = vtstq_u32(bits, vdupq_n_u32(0x7f80_0000)); // an exponent that is not zero
+        vreinterpretq_f32_u32(vandq_u32(bits, vorrq_u32(normal, vdupq_n_u32(0x8000_0000))))
+    }
+}
+
 // The token is made only in `run`, whose caller has checked the processor: that makes the intrinsics below sound.
 impl Lanes for Neon {
     type F = float32x4_t;
@@ -88,12 +99,12 @@ impl Lanes for Neon {
     #[inline(always)]
     fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: the token shows that the processor has the instruction.
-        unsafe { vbslq_f32(vcltq_f32(a, b), a, b) }
+        flushed(unsafe { vbslq_f32(vcltq_f32(a, b), a, b) })
     }
     #[inline(always)]
     fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         // SAFETY: the token shows that the processor has the instruction.
-        unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
+        flushed(unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) })
     }
     #[inline(always)]
     fn lt(self, a: float32x4_t, b: float32x4_t) -> uint32x4_t {

@@ -5,6 +5,12 @@ use crate::lanes::Lanes;
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
 
+/// Denormals as zeros of their sign, whatever instruction the compiler makes of a minimum or a maximum.
+#[inline(always)]
+fn flushed(x: f32) -> f32 {
+    if x.is_subnormal() { 0.0f32.copysign(x) } else { x }
+}
+
 impl Lanes for Scalar {
     type F = f32;
     type I = i32;
@@ -58,11 +64,11 @@ impl Lanes for Scalar {
     }
     #[inline(always)]
     fn min(self, a: f32, b: f32) -> f32 {
-        if a < b { a } else { b }
+        flushed(if a < b { a } else { b })
     }
     #[inline(always)]
     fn max(self, a: f32, b: f32) -> f32 {
-        if a > b { a } else { b }
+        flushed(if a > b { a } else { b })
     }
     #[inline(always)]
     fn lt(self, a: f32, b: f32) -> bool {

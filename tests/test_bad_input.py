@@ -125,17 +125,6 @@ def test_batches_before_a_bad_row_stand() -> None:
     assert all(np.isfinite(v).all() for v in state(model))
 
 
-@pytest.mark.parametrize("weights", [row(np.ones(N), 5, np.nan), row(np.ones(N), 5, -1.0)])
-def test_sample_weights(weights: np.ndarray) -> None:
-    model = classifier()
-    refused(
-        model,
-        lambda: model.fit(X, LABELS, sample_weight=weights, verbose=0),
-        ValueError,
-        "`sample_weight` must hold finite weights of at least 0, its row 5",
-    )
-
-
 def test_sample_weights_of_a_wrong_shape() -> None:
     model = classifier()
     refused(

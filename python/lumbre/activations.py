@@ -11,6 +11,7 @@ from typing import Any
 
 from lumbre import ops
 from lumbre.lookup import Lookup
+from lumbre.ops.softmaxes import normalised
 
 
 def linear(x: Any) -> Any:
@@ -79,7 +80,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
         >>> lumbre.activations.softmax([0.0, 0.0]).numpy()
         array([0.5, 0.5], dtype=float32)
     """
-    return ops.softmax(x, axis=axis)
+    return normalised(x, axis)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 
 from lumbre import _core
 from lumbre.autograd import Tensor, as_tensor, reads_noted, wrap
+from lumbre.lookup import Options
 
 MAX_PROGRAMS = 8
 """Programs kept per step: shapes beyond it push out the least recently used one."""
@@ -47,7 +48,7 @@ def changes() -> int:
     return _changes
 
 
-class Tracked:
+class Tracked(Options):
     """Base of the objects that a step depends on: a changed attribute ends the validity of programs.
 
     Assigning the object that is already there changes nothing, nor does assigning a name listed in

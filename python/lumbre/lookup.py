@@ -8,11 +8,12 @@ the lookup's methods.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, Self, TypeVar
 
 _used: Counter[str] = Counter()
 
@@ -40,6 +41,86 @@ def auto_name(prefix: str) -> str:
 def reset_names() -> None:
     """Starts `auto_name` again from the beginning."""
     _used.clear()
+
+
+# Names of other libraries and older versions, which no spelling leads to.
+_ELSEWHERE = {"lr": "learning_rate", "nb_epoch": "epochs", "n_epochs": "epochs", "init": "kernel_initializer"}
+
+
+def did_you_mean(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
+    """` Did you mean '...'?` with the nearest of the known names, or nothing below that likeness.
+
+    Example:
+        >>> did_you_mean("batchsize", ["epochs", "batch_size"]), did_you_mean("x", ["epochs"])
+        (" Did you mean 'batch_size'?", '')
+    """
+    names = [k for k in known if isinstance(k, str)]
+    if not isinstance(name, str):
+        return ""
+    if _ELSEWHERE.get(name) in names:
+        return f" Did you mean '{_ELSEWHERE[name]}'?"
+    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def parameters(*functions: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that functions take, without `self`, `*args` and `**kwargs`."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = (inspect.signature(function).parameters.items() for function in functions)
+    return [name for items in found for name, p in items if p.kind in named and name != "self"]
+
+
+def unknown_options(options: Iterable[str], *functions: Callable[..., Any]) -> str:
+    """The hints for options that none of the functions takes."""
+    known = parameters(*functions)
+    return "".join(did_you_mean(option, known) for option in options)
+
+
+def _refuse_unknown(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raises TypeError for an option that a function does not take, as Python does, with a hint."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARKEYWORDS:
+        return
+    known = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) or f" It takes {', '.join(n for n in known if n != 'self')}."
+            raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument '{option}'.{hint}")
+
+
+class Options:
+    """Base of classes whose constructor, given an unknown option, names the nearest one.
+
+    Example:
+        >>> import lumbre
+        >>> try:
+        ...     lumbre.losses.Huber(detla=2.0)
+        ... except TypeError as error:
+        ...     print(error)
+        Huber.__init__() got an unexpected keyword argument 'detla'. Did you mean 'delta'?
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if cls.__init__ is object.__init__ and (args or kwargs):
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        if kwargs:
+            _refuse_unknown(cls.__init__, kwargs)
+        return super().__new__(cls)
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def options(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The function or method, which now names the nearest option when it is given an unknown one."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        _refuse_unknown(function, kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 class Lookup:
@@ -113,10 +194,8 @@ class Lookup:
     def error(self, identifier: Any) -> ValueError:
         """The error for an identifier that means nothing here, with the nearest name as a hint."""
         text = f"Could not interpret {self.kind} identifier: {identifier}"
-        if isinstance(identifier, str):
-            near = difflib.get_close_matches(self._key(identifier), self.objects, n=1)
-            text += f". Did you mean '{near[0]}'?" if near else ""
-        return ValueError(text)
+        hint = did_you_mean(self._key(identifier), self.objects) if isinstance(identifier, str) else ""
+        return ValueError(f"{text}.{hint}" if hint else text)
 
     def serialize(self, obj: Any) -> Any:
         """An object as a config that `deserialize` reads: a dict, or a function's name."""

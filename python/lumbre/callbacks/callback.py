@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lumbre.lookup import Options
+
 Logs = dict[str, Any]
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
 
@@ -20,7 +22,7 @@ def is_default(hook: Any) -> bool:
     return bool(getattr(hook, "_default_hook", False))
 
 
-class Callback:
+class Callback(Options):
     """Code that runs at the events of training: subclass it and override hooks.
 
     Every hook receives `logs`, a dict of Python floats sorted by name: the values of the metrics so

@@ -10,9 +10,10 @@ import numpy as np
 from lumbre import ops
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.config import floatx
+from lumbre.lookup import Options
 
 
-class Initializer:
+class Initializer(Options):
     """What fills a new weight. Subclasses define `__call__(shape, dtype=None)` and `get_config`.
 
     Example:

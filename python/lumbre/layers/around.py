@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lumbre import tree
-from lumbre.autograd import Tensor
+from lumbre.autograd import Tensor, as_tensor
 from lumbre.capture import touch
 from lumbre.layers.context import context
 from lumbre.layers.symbolic import KerasTensor, computing
@@ -87,6 +87,21 @@ def masks_of(inputs: Any) -> Any:
         return None
     masks = tree.map_structure(lambda t: getattr(t, "_mask", None), inputs)
     return masks if any(m is not None for m in tree.flatten(masks)) else None
+
+
+def attach_mask(x: Tensor, mask: Any) -> None:
+    """Gives a tensor its mask, one value for each place of its first axes.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    mask = as_tensor(mask)
+    if mask.shape != x.shape[: mask.ndim]:
+        raise ValueError(
+            f"`mask` must have the shape of the inputs, or of their first axes. Received: "
+            f"inputs.shape={x.shape}, mask.shape={mask.shape}"
+        )
+    x._mask = mask
 
 
 def refuse_non_tensors(args: tuple[Any, ...]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lumbre import tree
+from lumbre.lookup import did_you_mean
 
 
 class Context(threading.local):
@@ -62,6 +63,18 @@ class Signature:
         self.takes_mask = "mask" in self.names
         default = self.signature.parameters["training"].default if self.takes_training else None
         self.default: bool | None = None if default is inspect.Parameter.empty else default
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name.
+
+        Raises:
+            TypeError: `call` does not take them.
+        """
+        try:
+            return dict(self.signature.bind_partial(*args, **kwargs).arguments)
+        except TypeError as error:
+            hints = "".join(did_you_mean(name, self.names) for name in kwargs if name not in self.names)
+            raise TypeError(f"{error}.{hints}" if hints else str(error)) from None
 
 
 _signatures: dict[Any, Signature] = {}

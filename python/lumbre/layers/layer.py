@@ -26,7 +26,7 @@ from lumbre.layers.context import context, explain, shape_of, shapes_of, signatu
 from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.state import State
 from lumbre.layers.symbolic import KerasTensor, computing, infer, symbolic_call
-from lumbre.lookup import auto_name
+from lumbre.lookup import auto_name, unknown_options
 from lumbre.tensor import Variable
 
 
@@ -73,7 +73,8 @@ class Layer(State):
         input_dim = kwargs.pop("input_dim", None)
         kind = type(self).__name__
         if kwargs:
-            raise ValueError(f"Unrecognized keyword arguments passed to {kind}: {kwargs}")
+            hints = unknown_options(kwargs, type(self).__init__, Layer.__init__)
+            raise ValueError(f"Unrecognized keyword arguments passed to {kind}: {kwargs}.{hints}")
         if not isinstance(trainable, bool):
             raise ValueError(
                 f"Expected `trainable` to be a boolean. Received: trainable={trainable} "
@@ -112,7 +113,7 @@ class Layer(State):
             cls.build = tracking_build(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = super().__new__(cls)
+        self = super().__new__(cls, *args, **kwargs)
         if cls.get_config is Layer.get_config:
             self.__dict__["_init_args"] = (args, kwargs)
         return self
@@ -297,7 +298,7 @@ class Layer(State):
             refuse_non_tensors(args)
         if kwargs.get("mask", 0) is None or (not signature.takes_mask and "mask" in kwargs):
             kwargs.pop("mask")
-        bound = signature.signature.bind_partial(*args, **kwargs).arguments
+        bound = signature.bind(args, kwargs)
         if training is None and signature.takes_training and bound.get("training") is not None:
             training = bound["training"]
         values = [v for v in tree.flatten([args, kwargs]) if isinstance(v, KerasTensor)]
@@ -309,7 +310,7 @@ class Layer(State):
             return self._apply(args, kwargs, training, bool(values))
         before = Snapshot(self)
         try:
-            self._build_for(dict(bound))
+            self._build_for(bound)
             return self._apply(args, kwargs, training, bool(values))
         except BaseException:
             before.restore()
@@ -381,10 +382,24 @@ class Layer(State):
                 "mask information. Downstream layers will not see the mask.",
                 stacklevel=4,
             )
+        origin = getattr(outputs, "_origin", None)
+        if origin and origin[0] == "softmax" and outputs.shape[-1] == 1 and not self._layers:
+            self._warn_of_one_unit(outputs.shape)
         if self.activity_regularizer is not None:
             for output in tree.flatten(outputs):
                 if isinstance(output, Tensor):
                     self.add_loss(self.activity_regularizer(output) / max(output.shape[0], 1))
+
+    def _warn_of_one_unit(self, shape: tuple[int, ...]) -> None:
+        if not self.__dict__.get("_has_warned"):
+            self.__dict__["_has_warned"] = True
+            seen = ", ".join(map(str, (None, *shape[1:])))
+            warnings.warn(
+                f"You are using a softmax over axis -1 of a tensor of shape ({seen}), in layer "
+                f"'{self.name}'. This axis has size 1. The softmax operation will always return the value 1, "
+                "which is likely not what you intended. Did you mean to use a sigmoid instead?",
+                stacklevel=5,
+            )
 
     def _decide_fast(self) -> None:
         """Whether the next call may take the short way: nothing is to be done after `call`."""

@@ -47,7 +47,7 @@ class State(Tracked):
     _inbound_nodes: list[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = super().__new__(cls)
+        self = super().__new__(cls, *args, **kwargs)
         # Straight into the dict: attributes may be set before `Layer.__init__` has run.
         self.__dict__.update(
             built=False,

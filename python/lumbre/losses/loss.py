@@ -230,6 +230,11 @@ def reduce_weighted(
     weight = None if sample_weight is None else as_tensor(sample_weight, values.dtype)
     if weight is not None and mask is not None:
         check_weight(name, values.shape, weight.shape)
+    if mask is not None and not _fits(values.shape, tuple(mask.shape)):
+        raise ValueError(
+            f"{name}: the mask of the predictions must have the shape of the loss values, {values.shape}. "
+            f"Received: mask.shape={tuple(mask.shape)}"
+        )
     weight = apply_mask(weight, mask, values.dtype, reduction)
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)
@@ -244,14 +249,18 @@ def reduce_weighted(
     return ops.mean(values)
 
 
-def check_weight(name: str, values: tuple[int, ...], weight: tuple[int, ...]) -> None:
-    """Raises ValueError unless weights of one shape fit values of the other, axis by axis."""
+def _fits(values: tuple[int, ...], weight: tuple[int, ...]) -> bool:
+    """Whether weights of one shape go with values of the other, 1 standing for any size."""
     if len(values) == len(weight) + 1 and values[-1] == 1:
         values = values[:-1]
     if len(weight) == len(values) + 1 and weight[-1] == 1:
         weight = weight[:-1]
-    fits = len(weight) == len(values) and all(w in (1, n) for w, n in zip(weight, values, strict=True))
-    if weight and not fits:
+    return len(weight) == len(values) and all(w in (1, n) for w, n in zip(weight, values, strict=True))
+
+
+def check_weight(name: str, values: tuple[int, ...], weight: tuple[int, ...]) -> None:
+    """Raises ValueError unless weights of one shape fit values of the other, axis by axis."""
+    if weight and not _fits(values, weight):
         raise ValueError(
             f"{name}: `sample_weight` must be a number or have the shape of the loss values, {values}, "
             f"possibly with 1 in the place of some dimension. Received: sample_weight.shape={weight}. "

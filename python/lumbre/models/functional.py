@@ -10,7 +10,7 @@ import numpy as np
 
 from lumbre import ops, tree
 from lumbre.autograd import Tensor, as_tensor
-from lumbre.layers.around import plain_arguments
+from lumbre.layers.around import attach_mask, plain_arguments
 from lumbre.layers.context import describe
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.input_spec import InputSpec, check_inputs
@@ -120,7 +120,7 @@ class Functional(Model):
         if mask is not None:
             for x, m in zip(flat, tree.flatten(mask), strict=False):
                 if m is not None:
-                    x._mask = as_tensor(m)
+                    attach_mask(x, m)
         outputs = self._graph.run(flat)
         struct = self._outputs_struct
         if len(outputs) == 1 and not isinstance(struct, dict):

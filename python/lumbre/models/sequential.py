@@ -7,6 +7,7 @@ from typing import Any
 
 from lumbre import ops, tree
 from lumbre.autograd import Tensor, as_tensor
+from lumbre.layers.around import attach_mask
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor
@@ -179,7 +180,7 @@ class Sequential(Model):
         layers = self._layers
         x = inputs
         if mask is not None and isinstance(x, Tensor):
-            x._mask = as_tensor(mask)
+            attach_mask(x, mask)
         if isinstance(layers[0], InputLayer):
             x = self._as_entry(x, layers[0])
             layers = layers[1:]

@@ -75,15 +75,21 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
         >>> ops.softmax([3.2, 1.1, 0.8, 2.9]).numpy().round(2)
         array([0.51, 0.06, 0.05, 0.38], dtype=float32)
     """
-    (x,), back = floating(x)
-    rows, restore = over_last("softmax", x, axis)
-    if isinstance(axis, int) and x.shape[axis] == 1:
+    x = as_tensor(x)
+    if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
         warnings.warn(
             f"You are using a softmax over axis {axis} of a tensor of shape {x.shape}. This axis has size 1. "
             "The softmax operation will always return the value 1, which is likely not what you intended. "
             "Did you mean to use a sigmoid instead?",
             stacklevel=3,
         )
+    return normalised(x, axis)
+
+
+def normalised(x: Any, axis: Any) -> Tensor:
+    """Softmax without a word about an axis of size 1: layers have one of their own."""
+    (x,), back = floating(x)
+    rows, restore = over_last("softmax", x, axis)
     y = record(kernel("softmax", rows), (rows,), (lambda g, y: softmax_grad(y, g),), name="softmax")
     y = back(restore(y))
     if rows is x:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lumbre import initializers, ops
 from lumbre.autograd import Tensor, as_tensor, no_grad
+from lumbre.lookup import unknown_options
 from lumbre.optimizers.optimizer import Optimizer, only_if
 from lumbre.tensor import Variable
 
@@ -68,7 +69,10 @@ class LossScaleOptimizer(Optimizer):
                     "`inner_optimizer`."
                 )
         if kwargs:
-            raise ValueError(f"LossScaleOptimizer does not support arguments: `{'`, `'.join(kwargs)}`.")
+            hints = unknown_options(kwargs, LossScaleOptimizer.__init__)
+            raise ValueError(
+                f"LossScaleOptimizer does not support arguments: `{'`, `'.join(kwargs)}`.{hints}"
+            )
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.initial_scale = initial_scale

@@ -10,8 +10,9 @@ from typing import Any, TypedDict
 
 from lumbre import ops
 from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
-from lumbre.lookup import auto_name
+from lumbre.lookup import auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
+from lumbre.optimizers.schedules.schedule import check_rate
 from lumbre.optimizers.state import OptimizerState
 from lumbre.tensor import Variable
 
@@ -110,7 +111,8 @@ class Optimizer(OptimizerState):
         if kwargs.pop("decay", None) is not None:
             warnings.warn("Argument `decay` is no longer supported and will be ignored.", stacklevel=3)
         if kwargs:
-            raise ValueError(f"Argument(s) not recognized: {kwargs}")
+            hints = unknown_options(kwargs, type(self).__init__, Optimizer.__init__)
+            raise ValueError(f"Argument(s) not recognized: {kwargs}.{hints}")
         self.name = name or auto_name(type(self).__name__)
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
@@ -138,6 +140,8 @@ class Optimizer(OptimizerState):
                 f"clipnorm={self.clipnorm}, clipvalue={self.clipvalue}, "
                 f"global_clipnorm={self.global_clipnorm}"
             )
+        for name in ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"):
+            check_rate(name, getattr(self, name))
         if self.use_ema and not 0 <= self.ema_momentum <= 1:
             raise ValueError(
                 f"`ema_momentum` must be in the range [0, 1]. Received: ema_momentum={self.ema_momentum}"

@@ -12,6 +12,7 @@ from lumbre.autograd import Tensor
 from lumbre.capture import Tracked
 from lumbre.config import floatx
 from lumbre.optimizers import schedules
+from lumbre.optimizers.schedules.schedule import check_rate, check_schedule
 from lumbre.tensor import Variable
 
 
@@ -36,6 +37,7 @@ class OptimizerState(Tracked):
     def _rate(self, learning_rate: Any) -> Any:
         """The learning rate as it is kept: a schedule, a function, or a Variable."""
         if callable(learning_rate) and not isinstance(learning_rate, (Tensor, Variable)):
+            check_schedule(learning_rate)
             return learning_rate
         if not isinstance(learning_rate, float):
             raise ValueError(
@@ -43,6 +45,7 @@ class OptimizerState(Tracked):
                 "callable (that takes in the current iteration value and returns the corresponding "
                 f"learning rate value). Received instead: learning_rate={learning_rate}"
             )
+        check_rate("learning_rate", learning_rate)
         return self._own(Variable(learning_rate, dtype=floatx(), trainable=False, name="learning_rate"))
 
     def _own(self, variable: Variable) -> Variable:
@@ -74,6 +77,7 @@ class OptimizerState(Tracked):
         if isinstance(value, schedules.LearningRateSchedule) or (
             callable(value) and not isinstance(value, (Tensor, Variable))
         ):
+            check_schedule(value)
             if isinstance(self._learning_rate, Variable):
                 self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value
@@ -85,6 +89,7 @@ class OptimizerState(Tracked):
                 "`learning_rate` argument."
             )
         elif isinstance(self._learning_rate, Variable):
+            check_rate("learning_rate", value)
             self._learning_rate.assign(value)
         else:
             raise TypeError(

@@ -3,148 +3,186 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from lumbre import tree
-from lumbre.training.data import ArrayData, path_name
+from lumbre.autograd import FLOATS
+from lumbre.config import floatx
+from lumbre.training.data import path_name
 
-POLICIES = ("raise", "warn", "allow")
+EXACT = 1 << 24
+"""The largest number up to which float32 has every integer."""
+
 _CHUNK = 1 << 20  # values looked at together: the temporary array stays small
 
 
-def nan_message(name: str, row: int) -> str:
-    """What is said about a NaN or an infinity in the data."""
-    return f"`{name}` contains NaN or infinity, first met in row {row} (counted from 0)"
-
-
-def refuse_nan(name: str, array: np.ndarray, policy: str) -> None:
-    """Raises ValueError, or warns, where an array has a NaN or an infinity.
+def warn_once(model: Any, text: str, about: str) -> None:
+    """Warns, in the name of the user's own line, of something that was not yet said of this model.
 
     Args:
-        name: What the array is called.
-        array: Of any numeric dtype; samples along the first axis.
-        policy: "raise", "warn" or "allow".
+        model: Forgets at each `compile` what was said.
+        text: The warning.
+        about: What it is about: each is said once.
     """
-    if policy == "allow" or array.dtype.kind != "f":
-        return
-    row = _first_bad_row(array)
-    if row is None:
-        return
-    if policy == "raise":
-        raise ValueError(
-            f"{nan_message(name, row)}. Clean the data, or pass compile(nan_policy='warn') or 'allow' to "
-            "train on it. Nothing has changed."
-        )
-    warnings.warn(
-        f"{nan_message(name, row)}; training goes on as compile(nan_policy='warn') asks", stacklevel=2
-    )
+    said: set[str] = model.__dict__.setdefault("_said", set())
+    if about not in said:
+        said.add(about)
+        warnings.warn(text, stacklevel=_users_line())
 
 
-def _first_bad_row(array: np.ndarray) -> int | None:
+def _users_line() -> int:
+    """The `stacklevel` of the first caller outside of the package."""
+    level, frame = 0, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lumbre."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+# NaN and infinity
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all values are finite in the float type in which models compute."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return True
+    limit = _limit()
+    # A NaN makes both of them NaN; no array of the size of the data is made.
+    return -limit <= float(array.min()) and float(array.max()) <= limit
+
+
+def _limit() -> float:
+    return float(np.finfo("float64" if floatx() == "float64" else "float32").max)
+
+
+def first_row(array: np.ndarray, good: Callable[[np.ndarray], np.ndarray]) -> int | None:
+    """The first row in which not all values are good."""
     per_row = max(1, int(np.prod(array.shape[1:])))
     step = max(1, _CHUNK // per_row)
     for start in range(0, len(array), step):
-        finite = np.isfinite(array[start : start + step])
-        if not finite.all():
-            rows = finite.reshape(len(finite), -1).all(axis=1)
+        fine = good(array[start : start + step])
+        if not fine.all():
+            rows = fine.reshape(len(fine), -1).all(axis=1)
             return start + int(np.argmin(rows))
     return None
 
 
-def check_targets(y: Any, sample_weight: Any, policy: str) -> None:
-    """Refuses NaN and infinity in targets, and weights that are not finite or negative.
+def _finite(array: np.ndarray) -> np.ndarray:
+    wide = array if array.dtype.itemsize > 4 else array.astype("float32")
+    return np.asarray(np.abs(wide) <= np.array(_limit(), wide.dtype))  # false for NaN, too
+
+
+def nan_message(name: str, row: int) -> str:
+    """What is said about a NaN or an infinity in the data."""
+    return (
+        f"`{name}` contains NaN or infinity, first met in row {row} (counted from 0; a number too large for "
+        f"{floatx()} counts as infinity)"
+    )
+
+
+def refuse_nan(model: Any, name: str, array: np.ndarray, policy: str) -> None:
+    """Raises ValueError, or warns once, where an array has a NaN or an infinity.
+
+    Args:
+        model: The model that would be trained on it.
+        name: What the array is called.
+        array: Of any numeric dtype; samples along the first axis.
+        policy: "raise", "warn" or "allow".
+    """
+    if policy == "allow" or is_finite(array):
+        return
+    row = first_row(array, _finite)
+    assert row is not None
+    handle_nan(model, name, row, policy, "Nothing has changed.")
+
+
+def handle_nan(model: Any, name: str, row: int, policy: str, state: str) -> None:
+    """Does what the policy says about a row with NaN or infinity.
+
+    Args:
+        model: The model.
+        name: What the array is called.
+        row: The first such row.
+        policy: "raise" or "warn".
+        state: What has become of the model, for the error.
+    """
+    message = nan_message(name, row)
+    if policy == "raise":
+        raise ValueError(
+            f"{message}. Clean the data, or pass compile(nan_policy='warn') or 'allow' to train on it. "
+            f"{state}"
+        )
+    warn_once(model, f"{message}; training goes on as compile(nan_policy='warn') asks", f"nan in {name}")
+
+
+# Sample weights
+
+
+def check_weights(model: Any, sample_weight: Any, policy: str) -> None:
+    """Refuses sample weights that are no numbers, and warns of those that are negative or all zero.
 
     Raises:
-        ValueError: Such a value, with the first row that has one.
+        ValueError: A weight is NaN, or, if the policy is "raise", infinite.
     """
-    for path, array in tree.flatten_with_path(y):
-        if array is not None:
-            refuse_nan(path_name("y", path), array, policy)
     for path, array in tree.flatten_with_path(sample_weight):
-        if array is None:
+        if array is None or array.size == 0:
             continue
-        good = np.isfinite(array) & (array >= 0)
-        if not good.all():
-            row = int(np.argwhere(~good)[0][0])
+        name = path_name("sample_weight", path)
+        low, high = array.min(), array.max()
+        if np.isnan(low):
+            row = first_row(array, lambda part: ~np.isnan(part))
             raise ValueError(
-                f"`{path_name('sample_weight', path)}` must hold finite weights of at least 0, its "
-                f"row {row} is {array[row]}"
+                f"`{name}` must hold numbers, its row {row} is NaN. To leave a sample out, give it weight 0"
+            )
+        refuse_nan(model, name, array, policy)
+        if low < 0:
+            row = first_row(array, lambda part: part >= 0)
+            warn_once(
+                model,
+                f"`{name}` has negative weights, first in row {row}: training makes the loss of such samples "
+                "larger",
+                f"negative {name}",
+            )
+        elif high == 0:
+            warn_once(
+                model, f"`{name}` is all zeros: nothing can be learned from these samples", f"no {name}"
             )
 
 
-def check_batch(batch: tuple[Any, Any, Any], policy: str) -> None:
-    """What `fit` checks of whole arrays and while gathering, for one batch given by the user.
-
-    Raises:
-        ValueError: The batch is empty, or has a value that is not finite.
-    """
-    x, y, sample_weight = batch
-    data = ArrayData(x, y, sample_weight)  # dtypes, numbers of samples
-    for path, array in tree.flatten_with_path(data.x):
-        if array is not None:
-            refuse_nan(path_name("x", path), array, policy)
-    check_targets(data.y, data.sample_weight, policy)
+# Integers
 
 
-def check_class_labels(name: str, y: np.ndarray, classes: int, ignored: int | None) -> None:
-    """Refuses class numbers that are not whole or not in `0 ... classes - 1`.
-
-    Args:
-        name: What the targets are called.
-        y: Class numbers of any shape.
-        classes: How many classes the output has.
-        ignored: A class number that the loss leaves out.
-
-    Raises:
-        ValueError: Such a label, with the first row that has one.
-    """
-    if y.size == 0 or (ignored is None and y.dtype.kind != "f" and y.min() >= 0 and y.max() < classes):
-        return
-    good = (y >= 0) & (y < classes)
-    if y.dtype.kind == "f":
-        good &= y == np.floor(y)
-    if ignored is not None:
-        good |= y == ignored
-    if good.all():
-        return
-    where = tuple(int(i) for i in np.argwhere(~good)[0])
-    raise ValueError(
-        f"`{name}` has a label outside the classes: row {where[0]} is {y[where]}, but the output has "
-        f"{classes} classes, so sparse categorical labels are whole numbers from 0 to {classes - 1}. "
-        f"Labels that start at 1 need `{name} - 1`, other ones a wider last layer"
+def warn_of_large_integers(model: Any, name: str, row: int) -> None:
+    """Warns that integers are rounded where they become float32."""
+    warn_once(
+        model,
+        f"`{name}` has integers beyond 2**24 in magnitude, first in row {row}, which float32 rounds: "
+        "different numbers may become equal. Scale or shift them first, or declare an integer input",
+        f"integers in {name}",
     )
 
 
-def check_binary_labels(name: str, y: np.ndarray) -> None:
-    """Refuses targets of a binary cross-entropy outside 0 to 1.
-
-    Raises:
-        ValueError: Such a label, with the first row that has one.
-    """
-    if y.size == 0 or (y.min() >= 0 and y.max() <= 1):
-        return
-    where = tuple(int(i) for i in np.argwhere(~((y >= 0) & (y <= 1)))[0])
-    raise ValueError(
-        f"`{name}` has a label outside the two classes: row {where[0]} is {y[where]}, but a binary "
-        "cross-entropy takes targets from 0 to 1"
-    )
+def computes_floats(model: Any) -> bool:
+    """Whether the model makes floating point of all its inputs, as far as that is known."""
+    inputs = (getattr(model, "inputs", None) or []) if model.built else []
+    return all(str(t.dtype) in FLOATS for t in inputs)
 
 
-def positive_int(name: str, value: Any) -> int | None:
-    """The value, if it is None or a whole number above 0.
+def may_be_large(array: np.ndarray) -> bool:
+    """Whether the dtype has integers that float32 has not."""
+    return array.dtype.kind in "iu" and array.dtype.itemsize >= 4 and floatx() == "float32"
 
-    Raises:
-        ValueError: It is neither.
-    """
-    if value is None:
-        return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer or None. Received: {name}={value!r}")
-    return int(value)
+
+def check_integers(model: Any, name: str, array: np.ndarray) -> None:
+    """Warns once if an array has integers that float32 has not."""
+    if may_be_large(array) and array.size and (array.min() < -EXACT or array.max() > EXACT):
+        row = first_row(array, lambda part: (part >= -EXACT) & (part <= EXACT))
+        assert row is not None
+        warn_of_large_integers(model, name, row)
 
 
 @contextlib.contextmanager

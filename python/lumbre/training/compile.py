@@ -9,7 +9,7 @@ import numpy as np
 from lumbre import losses, metrics, ops, tree
 from lumbre.autograd import Tensor, no_grad
 from lumbre.capture import Tracked
-from lumbre.training import checks
+from lumbre.training import arguments, labels
 from lumbre.training.structure import Names, match, output_names, spread
 
 
@@ -81,16 +81,17 @@ class CompileLoss(Tracked):
 
     Attributes:
         metrics: With several losses, the mean of each over the epoch, without its weight.
+        excuses: Whether there are labels outside the classes that only their weight 0 excuses.
     """
 
     def __init__(self, loss: Any, loss_weights: Any = None, output_names: Names = None) -> None:
-        if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, int, float)):
-            raise ValueError(
-                "Expected `loss_weights` argument to be a float (single output case) or a list, "
-                f"tuple, or dict (multiple output case). Received instead: loss_weights={loss_weights} "
-                f"of type {type(loss_weights)}"
-            )
+        arguments.check_loss_weights(loss_weights)
         for identifier in tree.flatten(loss):
+            if isinstance(identifier, metrics.Metric):
+                raise TypeError(
+                    f"`loss` is the metric {identifier.name!r}, which cannot be descended. Pass a loss of "
+                    "lumbre.losses, or its name"
+                )
             if identifier is not None and not is_automatic(identifier, ("crossentropy", "ce")):
                 losses.get(identifier)  # an unknown name is an error now
         self.built = False
@@ -101,6 +102,7 @@ class CompileLoss(Tracked):
         self._entries: list[Entry] = []
         self._wanted: list[bool] = []
         self._outputs: Any = None  # the structure of the outputs, with empty leaves
+        self.excuses = False
 
     @property
     def variables(self) -> list[Any]:
@@ -150,9 +152,13 @@ class CompileLoss(Tracked):
         total: Tensor | None = None
         for k, entry in enumerate(self._entries):
             output = outputs[entry.place]
-            if targets[entry.place] is None:
+            target, weight = targets[entry.place], weights[entry.place]
+            if target is None:
                 raise no_targets(entry.name, "a loss")
-            value = entry.loss(targets[entry.place], output, weights[entry.place])
+            if self.excuses:
+                target = labels.excuse(target, weight)
+            with labels.hints(entry.loss, target, output):
+                value = entry.loss(target, output, weight)
             if self.metrics:
                 with no_grad():
                     self.metrics[k].update_state(value, sample_weight=output.shape[0])
@@ -161,19 +167,38 @@ class CompileLoss(Tracked):
             total = value if total is None else ops.add(total, value)
         return total
 
-    def check_labels(self, y: Any) -> None:
-        """Refuses labels that the outputs have no class for.
+    def targets(self, y: Any, sample_weight: Any = None) -> list[tuple[str, np.ndarray, Any, Entry]]:
+        """The targets of each loss, as NumPy arrays, of one batch or of a whole data set.
 
         Args:
-            y: Targets as NumPy arrays, of one batch or of a whole data set.
+            y: The targets.
+            sample_weight: Their weights.
 
-        Raises:
-            ValueError: A label is outside the classes; the message names the first such row.
+        Returns:
+            For each loss what its targets are called, they themselves, their weights, and the loss.
         """
-        targets = match(y, self._outputs, self.output_names, self._wanted)
-        for entry in self._entries:
-            name = "y" if len(targets) == 1 else f"y[{entry.name!r}]"
-            _check_labels(name, np.asarray(targets[entry.place]), entry)
+        found = match(y, self._outputs, self.output_names, self._wanted)
+        weights = match_weights(sample_weight, self._outputs, self.output_names, self._wanted)
+        return [
+            (
+                "y" if len(found) == 1 else f"y[{entry.name!r}]",
+                np.asarray(found[entry.place]),
+                weights[entry.place],
+                entry,
+            )
+            for entry in self._entries
+            if found[entry.place] is not None
+        ]
+
+    def odd_outputs(self, y_pred: Any) -> dict[str, str]:
+        """What is wrong with the outputs of one batch under losses that expect probabilities, by output."""
+        outputs = tree.flatten(y_pred)
+        names = ["the output" if len(outputs) == 1 else f"the output {e.name!r}" for e in self._entries]
+        found = {
+            name: labels.odd_outputs(name, outputs[entry.place], entry.loss)
+            for name, entry in zip(names, self._entries, strict=True)
+        }
+        return {name: text for name, text in found.items() if text is not None}
 
     def _spread_weights(self, y_pred: Any, wanted: list[bool]) -> list[float | None]:
         weights = self._weights
@@ -229,16 +254,3 @@ def _unique(names: Any) -> list[str]:
         n = seen[name] = seen.get(name, 0) + 1
         result.append(f"{name}_loss" if n == 1 else f"{name}_loss_{n - 1}")
     return result
-
-
-def _check_labels(name: str, y: np.ndarray, entry: Entry) -> None:
-    loss, function = entry.loss, getattr(entry.loss, "fn", None)
-    options: dict[str, Any] = getattr(loss, "_fn_kwargs", {})
-    if isinstance(loss, losses.SparseCategoricalCrossentropy) or (
-        function is losses.sparse_categorical_crossentropy
-    ):
-        axis = getattr(loss, "axis", options.get("axis", -1))
-        ignored = getattr(loss, "ignore_class", options.get("ignore_class"))
-        checks.check_class_labels(name, y, entry.shape[axis], ignored)
-    elif isinstance(loss, losses.BinaryCrossentropy) or function is losses.binary_crossentropy:
-        checks.check_binary_labels(name, y)

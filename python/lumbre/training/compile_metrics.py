@@ -9,6 +9,7 @@ from lumbre import metrics as metrics_module
 from lumbre import tree
 from lumbre.metrics import Metric
 from lumbre.training.compile import is_automatic, kind_by_shape, match_weights, no_targets, object_name
+from lumbre.training.labels import excuse
 from lumbre.training.structure import Names, match, output_names, spread
 
 # Names that leave the form to the shapes.
@@ -53,6 +54,9 @@ class CompileMetrics(Metric):
         weighted_metrics: The same.
         output_names: The names of the model's outputs, if known.
 
+    Attributes:
+        excuses: Whether there are labels outside the classes that only their weight 0 excuses.
+
     Raises:
         ValueError: Not a list, tuple or dict, or a name is unknown.
     """
@@ -70,6 +74,7 @@ class CompileMetrics(Metric):
                 if isinstance(identifier, str) and not is_automatic(identifier, _AUTOMATIC):
                     metrics_module.get(identifier)  # an unknown name is an error now
         self.built = False
+        self.excuses = False
         self.output_names = output_names
         self._given = given
         # (output, is weighted, name in the logs, metric), in the order of the results
@@ -122,7 +127,8 @@ class CompileMetrics(Metric):
             if targets[i] is None:
                 raise no_targets(i, f"the metric {name}")
             if is_weighted:
-                metric.update_state(targets[i], outputs[i], sample_weight=weights[i])
+                target = excuse(targets[i], weights[i]) if self.excuses else targets[i]
+                metric.update_state(target, outputs[i], sample_weight=weights[i])
             else:
                 metric.update_state(targets[i], outputs[i])
 

@@ -32,9 +32,17 @@ def as_array(value: Any, name: str) -> np.ndarray:
         name: What it is called in an error, like `x` or `y['left']`.
 
     Raises:
-        TypeError: It holds no numbers (strings, objects, dates, complex numbers).
+        TypeError: It holds no numbers (strings, objects, dates, complex numbers), is a sparse matrix,
+            or has masked values.
         ValueError: It has no axis of samples, or is a ragged list.
     """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(
+            f"`{name}` is a masked array, whose masked values would be taken for data. Fill them "
+            f"(`{name}.filled(0)`), or leave their samples out"
+        )
+    if is_sparse(value):
+        raise TypeError(f"`{name}` is a sparse matrix. Make it dense: `{name}.toarray()`")
     if isinstance(value, (list, tuple)):
         try:
             array = np.asarray(value)
@@ -46,10 +54,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         what = f"dtype {array.dtype}" if array.ndim else f"type {type(value).__name__}"
-        raise TypeError(
-            f"`{name}` must hold numbers or booleans, but it has {what}. Convert it first, for example "
-            "with np.asarray(values, dtype='float32'); text and categories need numbers of their own"
-        )
+        raise TypeError(f"`{name}` must hold numbers or booleans, but it has {what}. {_remedy(array)}")
     if array.ndim == 0:
         raise ValueError(
             "When passing a dataset to a Keras model, the arrays must be at least rank 1. "
@@ -58,11 +63,27 @@ def as_array(value: Any, name: str) -> np.ndarray:
     return array
 
 
+def _remedy(array: np.ndarray) -> str:
+    if array.dtype.kind == "c":
+        return "Give the parts of complex numbers as features: np.stack([z.real, z.imag], axis=-1)"
+    if array.dtype.kind in "mM":
+        return "Make numbers of dates and durations, for example values / np.timedelta64(1, 'D')"
+    return (
+        "Convert it first, for example with np.asarray(values, dtype='float32'); text and categories need "
+        "numbers of their own"
+    )
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether the value is a sparse matrix of SciPy."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
 def is_array_like(value: Any) -> bool:
     """Whether the value is one array, not a structure of them or a source of batches."""
     if isinstance(value, (list, tuple)):
         return _is_numbers(value)
-    return hasattr(value, "__array__") or hasattr(value, "to_numpy")
+    return hasattr(value, "__array__") or hasattr(value, "to_numpy") or is_sparse(value)
 
 
 def _is_numbers(value: Any) -> bool:
@@ -100,6 +121,7 @@ class ArrayData:
     Attributes:
         x, y, sample_weight: The structures, of NumPy arrays.
         arrays: All arrays of the three, in order.
+        inputs: Those of `x`.
         names: What each is called in an error.
         n: The number of samples.
 
@@ -123,6 +145,7 @@ class ArrayData:
             raise ValueError(f"`x` holds no array. Received: x={x}")
         if len({len(array) for array in self.arrays}) > 1:
             raise ValueError(_sizes(self.structures))
+        self.inputs = [array for array, name in zip(self.arrays, self.names, strict=True) if name[0] == "x"]
         self.n = len(self.arrays[0])
         if self.n == 0:
             shapes = ", ".join(f"{n}: {a.shape}" for n, a in zip(self.names, self.arrays, strict=True))
@@ -228,9 +251,19 @@ def with_class_weight(data: ArrayData, class_weight: dict[int, float]) -> ArrayD
 
 
 def class_weight_to_sample_weights(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """The weight of each sample's class, as float32 (n,)."""
+    """The weight of each sample's class, as float32 (n,).
+
+    Raises:
+        ValueError: The targets are class numbers, but several per sample.
+    """
     y = np.asarray(y)
     if y.ndim > 1:
+        if y.shape[-1] != 1 and y.size and y.max() > 1:
+            raise ValueError(
+                f"`class_weight` needs one label per sample, or one-hot rows, but `y` has the shape "
+                f"{y.shape} and numbers above 1. For labels per step, pass their weights as `sample_weight`, "
+                "of that shape"
+            )
         y = y[..., 0] if y.shape[-1] == 1 else np.argmax(y, axis=-1)
     classes, positions = np.unique(np.round(y).astype("int64"), return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")

@@ -26,6 +26,7 @@ class Feed(Protocol):
     """What the loops need to know of a source of data."""
 
     num_batches: int | None
+    nan_policy: str  # what a step runner does about NaN and infinity in a row
 
     def start(self, fresh: bool) -> None:
         """Begins an epoch; `fresh`: at the beginning of the data, where that is possible."""
@@ -59,6 +60,7 @@ class ArrayFeed:
             continues where this one stopped.
         shuffle: Whether each pass goes through the samples in a new random order, drawn from NumPy's
             global generator; "batch" shuffles only within each batch of consecutive samples.
+        nan_policy: What is done about NaN and infinity in the rows: "raise", "warn" or "allow".
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class ArrayFeed:
         batch_size: int | None = None,
         steps: int | None = None,
         shuffle: bool | str = False,
+        nan_policy: str = "allow",
     ) -> None:
         self.data = data
+        self.nan_policy = nan_policy
         self.batch_size = batch_size or (math.ceil(data.n / steps) if steps else 32)
         self.steps = steps
         self.shuffle = shuffle
@@ -78,6 +82,12 @@ class ArrayFeed:
         self._started = False
         self._seen = 0  # batches of this pass
         self._left = 0  # batches until the epoch is over
+        self._warned = False
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """How many samples an epoch looks at, at most."""
+        return (self.steps or self.pass_batches) * self.batch_size
 
     def start(self, fresh: bool) -> None:
         if fresh or not self._started or self.steps is None or self._seen >= self.pass_batches:
@@ -90,7 +100,9 @@ class ArrayFeed:
         if self._left == 0:
             return False
         if self._seen >= self.pass_batches:
-            warn_out_of_data()
+            if not self._warned:
+                self._warned = True
+                warn_out_of_data()
             return False
         return True
 

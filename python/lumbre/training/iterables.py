@@ -93,7 +93,7 @@ def to_batch(element: Any, kind: str, index: int) -> Batch:
 
 
 class IterFeed:
-    """Batches of an `IterData`.
+    """Batches of an `IterData`, each checked by `admit`, so that a step runner has nothing to check.
 
     Args:
         data: The source.
@@ -102,6 +102,8 @@ class IterFeed:
         admit: Called with each batch before it runs; raises if the model cannot take it.
         weigh: Gives the sample weights of a batch for its targets (class weights).
     """
+
+    nan_policy = "allow"
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class IterFeed:
         self._seen = 0  # batches of this pass
         self._done = 0  # batches of this epoch
         self._over = False  # whether the pass is over
+        self._warned = False
 
     def first_batch(self) -> Batch:
         """The first batch; it is also the first that `advance` runs.
@@ -161,7 +164,11 @@ class IterFeed:
     def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
         batch = self._waiting.pop()
         if self.admit is not None:
-            self.admit(batch)
+            try:
+                self.admit(batch)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"This was batch {self._seen} of the {self.data.kind} (counted from 0).")
+                raise
         result = runner.run_batch(batch)
         self._done += 1
         self._seen += 1
@@ -178,7 +185,8 @@ class IterFeed:
         self._over = True
         if self.num_batches is None and self._done:
             self.num_batches = self._done
-        else:
+        elif not self._warned:
+            self._warned = True
             warn_out_of_data()
 
     def _next(self) -> Batch | None:

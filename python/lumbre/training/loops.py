@@ -99,7 +99,7 @@ def fit(
     validation: Validation | None,
 ) -> None:
     """Trains for the given epochs; the model has been built and the data checked."""
-    runner = model._runner("train")
+    runner = model._runner("train", feed.nan_policy)
     callbacks.on_train_begin()
     training_logs: Logs = {}
     for epoch in epochs:

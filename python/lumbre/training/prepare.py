@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lumbre import autograd, tree
-from lumbre.training import checks
+from lumbre.training import arguments, checks, labels
 from lumbre.training.batch import is_overridden
 from lumbre.training.data import (
     ArrayData,
@@ -32,10 +32,11 @@ def make_feed(
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
-    batch_size: Any = None,
-    steps: Any = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
     shuffle: bool | str = False,
     class_weight: Any = None,
+    nan_policy: str = "allow",
 ) -> Feed:
     """The feed for what the user gave as data, after the model was built for it and it was checked.
 
@@ -46,22 +47,24 @@ def make_feed(
         y, sample_weight: Arrays; None with a source.
         batch_size, steps, shuffle: As in `ArrayFeed`.
         class_weight: From class numbers to weights.
+        nan_policy: "raise", "warn" or "allow".
 
     Raises:
         TypeError, ValueError: The data is not acceptable.
     """
-    batch_size = checks.positive_int("batch_size", batch_size)
-    steps = checks.positive_int("steps_per_epoch" if kind == "train" else "steps", steps)
-    _check_class_weight(class_weight)
+    arguments.check_class_weight(class_weight)
     if is_source(x):
-        return _source_feed(model, kind, x, y, sample_weight, steps, shuffle, class_weight)
+        return _source_feed(model, kind, x, y, sample_weight, steps, shuffle, class_weight, nan_policy)
     data = x if isinstance(x, ArrayData) else ArrayData(x, y, sample_weight)
     if class_weight is not None:
         data = with_class_weight(data, class_weight)
-    checks.check_targets(data.y, data.sample_weight, model.nan_policy)
-    feed = ArrayFeed(data, batch_size, steps, shuffle)
+    feed = ArrayFeed(data, batch_size, steps, shuffle, nan_policy)
     prepare(model, kind, data.structures, feed.batch_size)
-    check_labels(model, kind, data.y)
+    check_targets(model, kind, data.structures, nan_policy, class_weight)
+    if kind == "test" and nan_policy != "allow":
+        # Validation goes through the same rows each time: looked at once, before training.
+        for name, array in zip(data.names, data.inputs, strict=False):
+            checks.refuse_nan(model, name, array[: feed.rows_per_epoch], nan_policy)
     return feed
 
 
@@ -74,6 +77,7 @@ def _source_feed(
     steps: int | None,
     shuffle: bool | str,
     class_weight: dict[int, float] | None,
+    nan_policy: str,
 ) -> IterFeed:
     data = IterData(x, shuffle)
     for name, what, value in (
@@ -97,21 +101,9 @@ def _source_feed(
         def weigh(targets: Any) -> np.ndarray:
             return class_weight_to_sample_weights(targets, weights)
 
-    feed = IterFeed(data, steps, lambda batch: admit(model, kind, batch), weigh)
-    admit(model, kind, feed.first_batch())
+    feed = IterFeed(data, steps, lambda batch: admit(model, kind, batch, nan_policy, class_weight), weigh)
+    admit(model, kind, feed.first_batch(), nan_policy, class_weight)
     return feed
-
-
-def _check_class_weight(class_weight: Any) -> None:
-    if class_weight is None:
-        return
-    if not isinstance(class_weight, dict):
-        raise ValueError(
-            f"`class_weight` must be a dict from class numbers to weights. Received: {class_weight!r}"
-        )
-    for label, weight in class_weight.items():
-        if not np.isfinite(weight) or weight < 0:
-            raise ValueError(f"`class_weight` must hold finite weights of at least 0: {{{label}: {weight}}}")
 
 
 def validation_parts(data: Any) -> tuple[Any, Any, Any]:
@@ -119,23 +111,92 @@ def validation_parts(data: Any) -> tuple[Any, Any, Any]:
     return (data, None, None) if is_source(data) else unpack_x_y_sample_weight(data)
 
 
-def admit(model: Any, kind: str, batch: tuple[Any, Any, Any]) -> None:
+def admit(
+    model: Any, kind: str, batch: tuple[Any, Any, Any], nan_policy: str, class_weight: Any = None
+) -> None:
     """Checks one batch that the user made, and builds the model for it if that is to be done.
 
     Raises:
         TypeError, ValueError: The model cannot take it; nothing has changed then.
     """
-    # A prediction from NaN is NaN, which harms nothing.
-    checks.check_batch(batch, "allow" if kind == "predict" else model.nan_policy)
-    prepare(model, kind, batch)
-    check_labels(model, kind, batch[1])
+    data = ArrayData(*batch)  # dtypes, numbers of samples
+    for name, array in zip(data.names, data.inputs, strict=False):
+        checks.refuse_nan(model, name, array, nan_policy)
+        if kind == "train" and checks.computes_floats(model):
+            checks.check_integers(model, name, array)
+    prepare(model, kind, data.structures)
+    check_targets(model, kind, data.structures, nan_policy, class_weight)
 
 
-def check_labels(model: Any, kind: str, y: Any) -> None:
-    """Refuses labels outside the classes, where the loss says what the classes are."""
+def check_targets(
+    model: Any, kind: str, data: tuple[Any, Any, Any], nan_policy: str, class_weight: Any = None
+) -> None:
+    """Refuses targets and weights that the losses cannot mean, once it is known what the losses are.
+
+    What belongs to a loss or a step of the user's own is not looked at.
+
+    Raises:
+        ValueError: A label is outside the classes, a value is not finite, or a class is unknown.
+    """
+    _, y, sample_weight = data
+    if kind == "predict":
+        return
+    checks.check_weights(model, sample_weight, nan_policy)
     loss = model._compile_loss
-    if kind != "predict" and y is not None and loss is not None and loss.built:
-        loss.check_labels(y)
+    own = is_overridden(model, f"{kind}_step") or is_overridden(model, "compute_loss")
+    if y is None or own or loss is None or not loss.built:
+        return
+    for name, target, weight, entry in loss.targets(y, sample_weight):
+        if labels.is_own(entry.loss):
+            continue
+        checks.refuse_nan(model, name, target, nan_policy)
+        if class_weight is not None:
+            _check_classes(class_weight, entry)
+        if labels.check_targets(name, target, weight, entry.loss, entry.shape):
+            loss.excuses = True
+            if model._compile_metrics is not None:
+                model._compile_metrics.excuses = True
+        if not labels.takes_indices(entry.loss):
+            checks.check_integers(model, name, target)
+        odd = labels.complaint(name, target, entry.loss)
+        if odd is not None:
+            checks.warn_once(model, odd, f"targets {name}")
+
+
+def _check_classes(class_weight: dict[int, float], entry: Any) -> None:
+    """Refuses class weights for classes that the output has not.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    count = labels.class_count(entry.loss, entry.shape)
+    unknown = [label for label in class_weight if count is not None and label >= count]
+    if unknown:
+        raise ValueError(
+            f"`class_weight` has the unknown class {unknown[0]!r}: the output has {count} classes, 0 to "
+            f"{(count or 0) - 1}"
+        )
+
+
+def warn_of_sorted_labels(model: Any, y: Any, at: int) -> None:
+    """Warns if the samples from `at` on, which validate, were cut off from sorted labels."""
+    loss = model._compile_loss
+    if y is None or loss is None or not loss.built:
+        return
+    for name, target, _, entry in loss.targets(y):
+        behind = labels.classes_behind(target, at) if labels.takes_classes(entry.loss) else []
+        if behind:
+            checks.warn_once(
+                model,
+                f"`{name}` is sorted, and `validation_split` takes the last samples, before shuffling: they "
+                f"have only the classes {_shown(behind)}. Shuffle first, x and y in the same order: "
+                "order = np.random.permutation(len(y)); x, y = x[order], y[order]",
+                f"sorted {name}",
+            )
+
+
+def _shown(values: list[Any]) -> str:
+    return ", ".join(f"{v:g}" for v in values[:5]) + (", …" if len(values) > 5 else "")
 
 
 def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int | None = None) -> None:
@@ -148,7 +209,8 @@ def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int |
     key = (kind == "predict", _form(data))
     tried: set[Any] = model.__dict__.setdefault("_tried", set())
     if key not in tried:
-        x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
+        with np.errstate(over="ignore"):  # what is too large for float32 is refused, or allowed, as infinity
+            x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
         with autograd.no_grad():
             if is_overridden(model, f"{kind}_step"):
                 _build_custom(model, x, y, sample_weight)
@@ -195,6 +257,9 @@ def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
         for part in fresh:
             part.unbuild()
         raise
+    if model._compile_loss is not None and not is_overridden(model, "compute_loss"):
+        for name, text in model._compile_loss.odd_outputs(y_pred).items():
+            checks.warn_once(model, text, name)
 
 
 def _build_optimizer(model: Any) -> None:

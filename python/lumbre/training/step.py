@@ -12,6 +12,7 @@ import numpy as np
 from lumbre import _core, tree
 from lumbre.autograd import Tensor, as_tensor, kernel, wrap
 from lumbre.capture import CHECKED_REPLAYS, CHECKING, Captured, Entry, compare, unflatten
+from lumbre.training.checks import computes_floats, handle_nan, may_be_large, warn_of_large_integers
 from lumbre.training.data import ArrayData, batch_dtype
 
 SECONDS_PER_CALL = 0.05
@@ -26,14 +27,16 @@ class StepRunner:
             step.
         kind: "train", "test" or "predict".
         eager: Whether every batch is to run in Python (`compile(run_eagerly=True)`).
+        nan_policy: What is done about NaN and infinity in the inputs: "raise", "warn" or "allow".
     """
 
-    def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
+    def __init__(self, model: Any, kind: str, eager: bool = False, nan_policy: str = "allow") -> None:
         self.kind = kind
         # The model has the runner, and the runner the programs: if each kept the other alive, they and all
         # weights would stay until Python looks for cycles.
         self._model = weakref.ref(model)
-        self._policy = model.nan_policy if kind != "predict" else "allow"
+        self._policy = nan_policy
+        self._rounds = kind == "train" and computes_floats(model)  # whether integers become floats
         call = weakref.WeakMethod(self._call)
         self._captured = Captured(
             lambda *flat: call()(*flat),  # type: ignore[misc]
@@ -106,7 +109,7 @@ class StepRunner:
             values, status = kernel("gather_rows", wrap(source), picked, dtype=dtype, check=check)
             bad = status.item() if check else -1
             if bad >= 0:
-                self._refuse(data, i, int(rows[bad]))
+                self._met(data, i, int(rows[bad]))
             batch.append(values)
         return batch
 
@@ -129,26 +132,35 @@ class StepRunner:
             feeds, picked, batch, steps, SECONDS_PER_CALL, keep_outputs=predicting
         )
         if bad is not None and done == 0:  # with batches done before, it is met again by the next call
-            self._refuse(data, bad[0], int(rows[bad[1]]))
+            self._met(data, bad[0], int(rows[bad[1]]))
         if not predicting:
             return done or self.run(data, rows, batch, 1)
         merged = [wrap(a.reshape((a.shape[0] * a.shape[1], *a.shape[2:]))) for a in outputs]
         return done, [_numpy(unflatten(entry.outputs, merged))]
 
     def _checks(self, data: ArrayData, i: int) -> bool:
-        """Whether the values of array `i` are to be checked while they are gathered."""
-        return self._policy != "allow" and data.arrays[i].dtype.kind == "f"
+        """Whether the values of array `i` are to be checked while they are gathered.
 
-    def _refuse(self, data: ArrayData, i: int, row: int) -> None:
-        """A row with NaN or infinity was met: its batch is not trained on, or a warning is given."""
-        message = f"`{data.names[i]}` contains NaN or infinity, first met in row {row} (counted from 0)"
-        if self._policy == "raise":
-            raise ValueError(
-                f"{message}. Clean the data, or pass compile(nan_policy='warn') or 'allow' to train on it. "
-                "The batch with this row has changed nothing."
-            )
-        warnings.warn(f"{message}; training goes on as compile(nan_policy='warn') asks", stacklevel=2)
-        self._policy = "allow"
+        Those of the targets and weights were, before the first step.
+        """
+        if i >= len(data.inputs):
+            return False
+        if data.arrays[i].dtype.kind == "f":
+            return self._policy != "allow"
+        return self._rounds and may_be_large(data.arrays[i])
+
+    def _met(self, data: ArrayData, i: int, row: int) -> None:
+        """A row was met that has NaN or infinity, or integers that float32 has not.
+
+        Its batch is not trained on, or a warning is given and the array looked at no more.
+        """
+        if data.arrays[i].dtype.kind == "f":
+            state = "The batch with this row has changed nothing."
+            handle_nan(self._model(), data.names[i], row, self._policy, state)
+            self._policy = "allow"
+        else:
+            warn_of_large_integers(self._model(), data.names[i], row)
+            self._rounds = False
 
     # Programs
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lumbre import tree
+from lumbre.lookup import did_you_mean
 
 Names = Sequence[str] | None
 
@@ -94,7 +95,12 @@ def _by_key(
     if names and len(names) == count and set(spec) <= set(names):
         return [spec.get(name) for name in names]
     known = list(y_pred) if isinstance(y_pred, dict) else list(names or [])
-    raise error(f"its keys are {list(spec)}, the outputs are named {known}")
+    hints = "".join(did_you_mean(key, known) for key in spec if key not in known)
+    raise error(
+        f"its keys are {list(spec)}, the outputs are named {known}.{hints}"
+        if hints
+        else f"its keys are {list(spec)}, the outputs are named {known}"
+    )
 
 
 def _by_position(

@@ -7,13 +7,20 @@ from typing import Any
 from lumbre import metrics, optimizers
 from lumbre.callbacks.callback_list import CallbackList
 from lumbre.callbacks.history import History
-from lumbre.training import checks, loops
+from lumbre.lookup import options, unknown_options
+from lumbre.training import arguments, loops
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import ArrayData, class_weight_to_sample_weights, split_off, to_arrays
 from lumbre.training.iterables import is_source
-from lumbre.training.prepare import admit, make_feed, trainable_state, validation_parts
+from lumbre.training.prepare import (
+    admit,
+    make_feed,
+    trainable_state,
+    validation_parts,
+    warn_of_sorted_labels,
+)
 from lumbre.training.step import StepRunner
 
 
@@ -25,7 +32,8 @@ class Trainer(BatchSteps):
         compiled: Whether `compile` has been called.
         history: The `History` of the last `fit`.
         stop_training: A callback sets it to True to stop `fit` after the current batch.
-        nan_policy: What is done about NaN and infinity in data: "raise", "warn" or "allow".
+        nan_policy: What is done about NaN and infinity in data: "raise", "warn" or "allow"; None
+            where `compile` was not told.
     """
 
     # Set while training without being part of the computation: recorded steps stay valid.
@@ -36,11 +44,12 @@ class Trainer(BatchSteps):
     run_eagerly = False
     jit_compile: Any = "auto"
     steps_per_execution = 1
-    nan_policy = "raise"
+    nan_policy: str | None = None
     stop_training = False
     stop_evaluating = False
     stop_predicting = False
 
+    @options
     def compile(
         self: Any,
         optimizer: Any = "rmsprop",
@@ -52,7 +61,7 @@ class Trainer(BatchSteps):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
-        nan_policy: str = "raise",
+        nan_policy: str | None = None,
     ) -> None:
         """Says how the model is trained.
 
@@ -68,8 +77,9 @@ class Trainer(BatchSteps):
             steps_per_execution: Batches between two calls of callbacks' batch hooks.
             jit_compile: Accepted and without effect: steps are always recorded where possible.
             auto_scale_loss: Accepted; float16 training is not available.
-            nan_policy: What is done about NaN and infinity in x and y: "raise" an error that names
-                the first such row, "warn" or "allow".
+            nan_policy: What `fit` and `train_on_batch` do about NaN and infinity in the data:
+                "raise" an error that names the first such row (the default), "warn" or "allow" (the
+                default where a `TerminateOnNaN` is among the callbacks).
 
         Raises:
             ValueError: A name is unknown, or an argument has a wrong form.
@@ -83,8 +93,9 @@ class Trainer(BatchSteps):
             >>> model.optimizer.name
             'adam'
         """
-        if nan_policy not in checks.POLICIES:
-            raise ValueError(f"`nan_policy` must be one of {checks.POLICIES}. Received: {nan_policy!r}")
+        if nan_policy is not None:
+            arguments.one_of("nan_policy", nan_policy, arguments.POLICIES)
+        arguments.one_of("jit_compile", arguments.plain(jit_compile), ("auto", True, False, None))
         names = getattr(self, "output_names", None)
         made: dict[str, Any] = {
             "optimizer": optimizers.get(optimizer),
@@ -93,13 +104,14 @@ class Trainer(BatchSteps):
             "_compile_metrics": _compile_metrics(metrics, weighted_metrics, names),
             "_loss_tracker": _loss_tracker(),
             "run_eagerly": run_eagerly,
-            "steps_per_execution": checks.positive_int("steps_per_execution", steps_per_execution) or 1,
+            "steps_per_execution": arguments.positive_int("steps_per_execution", steps_per_execution) or 1,
             "jit_compile": jit_compile,
             "nan_policy": nan_policy,
             "stop_training": False,
             "compiled": True,
             "_compiled_trainable": trainable_state(self),
             "_tried": set(),
+            "_said": set(),
             "_runners": {},
             "_kept_logs": {},
             "_compile_config": {
@@ -116,6 +128,7 @@ class Trainer(BatchSteps):
         # Past `__setattr__`: optimizers and metrics in attributes would become parts of the layer.
         self.__dict__.update(made)
 
+    @options
     def fit(
         self: Any,
         x: Any = None,
@@ -178,6 +191,17 @@ class Trainer(BatchSteps):
             True
         """
         self._assert_compiled()
+        epoch_numbers = arguments.epoch_range(initial_epoch, epochs)
+        batch_size = arguments.positive_int("batch_size", batch_size)
+        steps_per_epoch = arguments.positive_int("steps_per_epoch", steps_per_epoch)
+        validation_steps = arguments.positive_int("validation_steps", validation_steps)
+        validation_batch_size = arguments.positive_int("validation_batch_size", validation_batch_size)
+        validation_freq = arguments.frequency(validation_freq)
+        validation_split = arguments.split_fraction(validation_split)
+        arguments.check_verbose(verbose)
+        arguments.check_shuffle(shuffle)
+        arguments.check_callbacks(callbacks)
+        policy = arguments.nan_policy(self, callbacks)
         token = object()
         if self.__dict__.setdefault("_fit_token", token) is not token:
             raise RuntimeError(
@@ -185,29 +209,31 @@ class Trainer(BatchSteps):
                 "for it, or train a copy (`clone_model`)"
             )
         try:
+            whole = None
             if validation_split and validation_data is None:
                 if is_source(x):
                     raise ValueError(
                         "Argument `validation_split` is only supported for tensors or NumPy arrays. "
                         f"Found incompatible type in the input: {[type(x)]}"
                     )
-                x, held_out = split_off(ArrayData(x, y, sample_weight), validation_split)
+                whole = ArrayData(x, y, sample_weight)
+                x, held_out = split_off(whole, validation_split)
                 validation_data = held_out.structures
             feed = make_feed(
-                self, "train", x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+                self, "train", x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight, policy
             )
+            if whole is not None:
+                warn_of_sorted_labels(self, whole.y, x.n)
             validation = None
             if validation_data is not None:
                 parts = validation_parts(validation_data)
                 size = validation_batch_size or batch_size
-                validation = loops.Validation(
-                    make_feed(self, "test", *parts, batch_size=size, steps=validation_steps),
-                    _frequency(validation_freq),
-                )
+                held = make_feed(self, "test", *parts, size, validation_steps, nan_policy=policy)
+                validation = loops.Validation(held, validation_freq)
             hooks = self._callback_list(callbacks, True, verbose, epochs, feed.num_batches)
             self.stop_training = False
             try:
-                loops.fit(self, feed, hooks, range(initial_epoch, epochs), validation)
+                loops.fit(self, feed, hooks, epoch_numbers, validation)
             finally:
                 if self.optimizer is not None and self.optimizer.built:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
@@ -244,12 +270,15 @@ class Trainer(BatchSteps):
         """
         self._assert_compiled()
         if kwargs:
-            raise ValueError(f"Arguments not recognized: {kwargs}")
+            hints = unknown_options(kwargs, Trainer.evaluate)
+            raise ValueError(f"Arguments not recognized: {kwargs}.{hints}")
+        batch_size, steps = self._checked(batch_size, steps, verbose, callbacks)
         feed = make_feed(self, "test", x, y, sample_weight, batch_size, steps)
         hooks = self._callback_list(callbacks, False, verbose, 1, feed.num_batches)
         logs = loops.evaluate(self, feed, hooks)
         return logs if return_dict else self._values_in_order(logs)
 
+    @options
     def predict(
         self: Any,
         x: Any,
@@ -272,10 +301,12 @@ class Trainer(BatchSteps):
 
         Source: `keras.Model.predict`.
         """
+        batch_size, steps = self._checked(batch_size, steps, verbose, callbacks)
         feed = make_feed(self, "predict", x, batch_size=batch_size, steps=steps)
         hooks = self._callback_list(callbacks, False, verbose, 1, feed.num_batches)
         return loops.predict(self, feed, hooks)
 
+    @options
     def train_on_batch(
         self: Any,
         x: Any,
@@ -305,9 +336,11 @@ class Trainer(BatchSteps):
                     "Arguments `sample_weight` and `class_weight` cannot be specified at the same time. "
                     f"Received: sample_weight={sample_weight}, class_weight={class_weight}"
                 )
+            arguments.check_class_weight(class_weight)
             sample_weight = class_weight_to_sample_weights(to_arrays(y, "y"), class_weight)
-        return self._on_batch("train", x, y, sample_weight, return_dict)
+        return self._on_batch("train", x, y, sample_weight, return_dict, class_weight)
 
+    @options
     def test_on_batch(
         self: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -340,25 +373,35 @@ class Trainer(BatchSteps):
         Source: `keras.Model.predict_on_batch`.
         """
         batch = (to_arrays(x, "x"), None, None)
-        admit(self, "predict", batch)
+        admit(self, "predict", batch, "allow")
         return self._runner("predict").run_batch(batch)[1][0]
 
     # Within
 
-    def _on_batch(self: Any, kind: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+    @staticmethod
+    def _checked(batch_size: Any, steps: Any, verbose: Any, callbacks: Any) -> tuple[int | None, int | None]:
+        """The arguments that `evaluate` and `predict` share, checked."""
+        arguments.check_verbose(verbose)
+        arguments.check_callbacks(callbacks)
+        return arguments.positive_int("batch_size", batch_size), arguments.positive_int("steps", steps)
+
+    def _on_batch(
+        self: Any, kind: str, x: Any, y: Any, sample_weight: Any, return_dict: bool, class_weight: Any = None
+    ) -> Any:
         batch = (to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight"))
-        admit(self, kind, batch)
+        policy = arguments.nan_policy(self) if kind == "train" else "allow"
+        admit(self, kind, batch, policy, class_weight)
         self.reset_metrics()
         self._runner(kind).run_batch(batch)
         logs = self._read_logs(kind)
         return logs if return_dict else self._values_in_order(logs)
 
-    def _runner(self: Any, kind: str) -> Any:
+    def _runner(self: Any, kind: str, nan_policy: str = "allow") -> Any:
         """The step runner of a kind, made once for each `compile` and setting of these attributes."""
         runners = self.__dict__.setdefault("_runners", {})
-        key = (kind, bool(self.run_eagerly), self.nan_policy)
+        key = (kind, bool(self.run_eagerly), nan_policy)
         if key not in runners:
-            runners[key] = StepRunner(self, kind, eager=self.run_eagerly)
+            runners[key] = StepRunner(self, kind, self.run_eagerly, nan_policy)
         return runners[key]
 
     def _callback_list(
@@ -389,17 +432,6 @@ class Trainer(BatchSteps):
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
-
-
-def _frequency(value: Any) -> int | list[int]:
-    if isinstance(value, int) and value > 0:
-        return value
-    if isinstance(value, (list, tuple, set)):
-        return list(value)
-    raise ValueError(
-        "Expected `validation_freq` to be a list or int. "
-        f"Received: validation_freq={value} of the type {type(value)}."
-    )
 
 
 def _compile_metrics(plain: Any, weighted: Any, names: Any) -> CompileMetrics | None:

@@ -6,7 +6,11 @@ step, and returns a scalar Tensor. Made of ops, it runs inside the recorded trai
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
+
+import numpy as np
 
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.capture import Tracked
@@ -51,3 +55,28 @@ def check_steps(name: str, steps: float) -> None:
     """Refuses a number of steps that is not positive."""
     if steps <= 0:
         raise ValueError(f"Argument `{name}` must be > 0. Received: {name}={steps}")
+
+
+def check_rate(name: str, value: Any) -> None:
+    """Refuses a rate that is negative or not finite. What is no Python or NumPy number is not looked at.
+
+    Raises:
+        ValueError: It is such a number.
+    """
+    number = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.size == 1)
+    if number and not 0 <= float(value) < math.inf:
+        raise ValueError(f"`{name}` must be a finite number of at least 0. Received: {name}={value}")
+
+
+def check_schedule(schedule: Any) -> None:
+    """Refuses a schedule made with rates that are negative or not finite.
+
+    Raises:
+        ValueError: It has such a rate.
+    """
+    for name, value in vars(schedule).items() if isinstance(schedule, LearningRateSchedule) else ():
+        if name.endswith(("learning_rate", "target")):
+            check_rate(name, value)
+        elif name == "values" and isinstance(value, (list, tuple)):
+            for i, rate in enumerate(value):
+                check_rate(f"values[{i}]", rate)

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 /// y[j] = x[rows[j]], converted to attribute `dtype` (x's own dtype, or a number's). The second result, one int64, is
 /// the first j whose row is out of range (it is left zero) or, with attribute `check`, holds NaN or infinity after the
-/// conversion; −1 if there is none.
+/// conversion, or an integer beyond ±2²⁴, which float32 may not have; −1 if there is none.
 pub const GATHER_ROWS: OpDef = OpDef {
     name: "gather_rows",
     attrs: &["dtype", "check"],
@@ -18,6 +18,9 @@ pub const GATHER_ROWS: OpDef = OpDef {
     run,
     ..OpDef::BASE
 };
+
+/// Up to here float32 has every integer.
+const EXACT: u64 = 1 << 24;
 
 const TARGETS: &[DType] = &[DType::F32, DType::F64, DType::I32, DType::I64];
 
@@ -37,16 +40,24 @@ fn infer(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
 
 fn run(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
     let job = Job { part, x: &ins[0], indices: Indices::new(&ins[1]), y: &outs[0], check: attrs.flag(1, false) };
+    // What is acceptable, by a number that grows with a value's magnitude: the bits of a float without its sign, in
+    // which NaN is beyond infinity, or an integer's magnitude.
+    let (f32_bits, f64_bits) = (|v: f32| v.to_bits() & 0x7fff_ffff, |v: f64| v.to_bits() & (u64::MAX >> 1));
+    let (f32_max, f64_max) = (f32::MAX.to_bits(), f64::MAX.to_bits());
     let first = match (ins[0].meta.dtype, outs[0].meta.dtype) {
-        (DType::F32, DType::F32) => job.run(|v: f32| v, |v| !v.is_finite()),
-        (DType::F64, DType::F64) => job.run(|v: f64| v, |v| !v.is_finite()),
-        (DType::F16, DType::F16) => job.run(|v: u16| v, |v| !f16_to_f32(v).is_finite()),
-        (DType::BF16, DType::BF16) => job.run(|v: u16| v, |v| !bf16_to_f32(v).is_finite()),
-        (a, b) if a == b => by_size!(a, T => job.run(|v: T| v, |_| false)),
-        (from, DType::F32) => convert!(job, from, f32, |v: f32| !v.is_finite()),
-        (from, DType::F64) => convert!(job, from, f64, |v: f64| !v.is_finite()),
-        (from, DType::I32) => convert!(job, from, i32, |_| false),
-        (from, _) => convert!(job, from, i64, |_| false),
+        (DType::F32, DType::F32) => job.run(|v: f32| v, f32_bits, f32_max),
+        (DType::F64, DType::F64) => job.run(|v: f64| v, f64_bits, f64_max),
+        (DType::F16, DType::F16) => job.run(|v: u16| v, |v| v & 0x7fff, 0x7bff),
+        (DType::BF16, DType::BF16) => job.run(|v: u16| v, |v| v & 0x7fff, 0x7f7f),
+        (DType::I32, DType::I32) => job.run(|v: i32| v, |v| v.unsigned_abs(), EXACT as u32),
+        (DType::I64, DType::I64) => job.run(|v: i64| v, |v| v.unsigned_abs(), EXACT),
+        (DType::U32, DType::U32) => job.run(|v: u32| v, |v| v, EXACT as u32),
+        (DType::U64, DType::U64) => job.run(|v: u64| v, |v| v, EXACT),
+        (a, b) if a == b => by_size!(a, T => job.run(|v: T| v, |_| 0u8, 0)),
+        (from, DType::F32) => convert!(job, from, f32, f32_bits, f32_max),
+        (from, DType::F64) => convert!(job, from, f64, f64_bits, f64_max),
+        (from, DType::I32) => convert!(job, from, i32, |_| 0u8, 0),
+        (from, _) => convert!(job, from, i64, |_| 0u8, 0),
     };
     // SAFETY: each worker has a slot of its own.
     let slot = unsafe { scratch.slice(part.index * size_of::<i64>(), 1) };
@@ -62,21 +73,21 @@ fn run(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scr
 /// Runs the job for the source dtype `$from`: numbers as Rust's `as` converts them (a float's fraction is cut off, what
 /// is out of range becomes the nearest end), bool as 0 or 1.
 macro_rules! convert {
-    ($job:ident, $from:ident, $to:ty, $bad:expr) => {
+    ($job:ident, $from:ident, $to:ty, $measure:expr, $limit:expr) => {
         match $from {
-            DType::Bool => $job.run(|v: u8| (v != 0) as u8 as $to, $bad),
-            DType::I8 => $job.run(|v: i8| v as $to, $bad),
-            DType::U8 => $job.run(|v: u8| v as $to, $bad),
-            DType::I16 => $job.run(|v: i16| v as $to, $bad),
-            DType::U16 => $job.run(|v: u16| v as $to, $bad),
-            DType::I32 => $job.run(|v: i32| v as $to, $bad),
-            DType::U32 => $job.run(|v: u32| v as $to, $bad),
-            DType::I64 => $job.run(|v: i64| v as $to, $bad),
-            DType::U64 => $job.run(|v: u64| v as $to, $bad),
-            DType::F16 => $job.run(|v: u16| f16_to_f32(v) as $to, $bad),
-            DType::BF16 => $job.run(|v: u16| bf16_to_f32(v) as $to, $bad),
-            DType::F32 => $job.run(|v: f32| v as $to, $bad),
-            DType::F64 => $job.run(|v: f64| v as $to, $bad),
+            DType::Bool => $job.run(|v: u8| (v != 0) as u8 as $to, $measure, $limit),
+            DType::I8 => $job.run(|v: i8| v as $to, $measure, $limit),
+            DType::U8 => $job.run(|v: u8| v as $to, $measure, $limit),
+            DType::I16 => $job.run(|v: i16| v as $to, $measure, $limit),
+            DType::U16 => $job.run(|v: u16| v as $to, $measure, $limit),
+            DType::I32 => $job.run(|v: i32| v as $to, $measure, $limit),
+            DType::U32 => $job.run(|v: u32| v as $to, $measure, $limit),
+            DType::I64 => $job.run(|v: i64| v as $to, $measure, $limit),
+            DType::U64 => $job.run(|v: u64| v as $to, $measure, $limit),
+            DType::F16 => $job.run(|v: u16| f16_to_f32(v) as $to, $measure, $limit),
+            DType::BF16 => $job.run(|v: u16| bf16_to_f32(v) as $to, $measure, $limit),
+            DType::F32 => $job.run(|v: f32| v as $to, $measure, $limit),
+            DType::F64 => $job.run(|v: f64| v as $to, $measure, $limit),
         }
     };
 }
@@ -91,21 +102,34 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Makes this worker's rows; the first of them that is not acceptable.
-    fn run<A: Elem, B: Elem + Default>(&self, convert: impl Fn(A) -> B, bad: impl Fn(B) -> bool) -> Option<usize> {
+    /// Makes this worker's rows; the first of them that is out of range or has a value whose measure is above the limit.
+    fn run<A: Elem, B: Elem + Default, M: Ord + Copy + Default>(
+        &self,
+        convert: impl Fn(A) -> B,
+        measure: impl Fn(B) -> M,
+        limit: M,
+    ) -> Option<usize> {
         let kinds = PhantomData::<(A, B)>;
-        self.part.level.run(Rows { job: self, convert, bad, kinds })
+        self.part.level.run(Rows { job: self, convert, measure, limit, kinds })
     }
 }
 
-struct Rows<'a, A, B, F, G> {
+struct Rows<'a, A, B, F, G, M> {
     job: &'a Job<'a>,
     convert: F,
-    bad: G,
+    measure: G,
+    limit: M,
     kinds: PhantomData<(A, B)>,
 }
 
-impl<A: Elem, B: Elem + Default, F: Fn(A) -> B, G: Fn(B) -> bool> Kernel for Rows<'_, A, B, F, G> {
+impl<A, B, F, G, M> Kernel for Rows<'_, A, B, F, G, M>
+where
+    A: Elem,
+    B: Elem + Default,
+    F: Fn(A) -> B,
+    G: Fn(B) -> M,
+    M: Ord + Copy + Default,
+{
     type Out = Option<usize>;
 
     #[inline(always)]
@@ -124,18 +148,29 @@ impl<A: Elem, B: Elem + Default, F: Fn(A) -> B, G: Fn(B) -> bool> Kernel for Row
                 continue;
             };
             let from = x.ptr::<A>().cast_const().wrapping_offset(place as isize * x.strides[0]);
+            // The greatest measure of the row, without a branch inside, so that the compiler makes vectors of it.
+            let mut greatest = M::default();
             if dense {
                 // SAFETY: the row of the operand.
                 let from = unsafe { std::slice::from_raw_parts(from, count) };
-                row.iter_mut().zip(from).for_each(|(v, &u)| *v = (self.convert)(u));
+                if *check {
+                    row.iter_mut().zip(from).for_each(|(v, &u)| {
+                        *v = (self.convert)(u);
+                        greatest = greatest.max((self.measure)(*v));
+                    });
+                } else {
+                    row.iter_mut().zip(from).for_each(|(v, &u)| *v = (self.convert)(u));
+                }
             } else {
                 let mut walk = inner.walk(0);
-                // SAFETY: places of that row.
-                row.iter_mut().for_each(|v| *v = (self.convert)(unsafe { *from.offset(walk.step()[0]) }));
+                row.iter_mut().for_each(|v| {
+                    // SAFETY: places of that row.
+                    *v = (self.convert)(unsafe { *from.offset(walk.step()[0]) });
+                    greatest = greatest.max((self.measure)(*v));
+                });
             }
-            // Without a branch inside, so that the compiler makes vectors of it.
-            if *check && first.is_none() && row.iter().fold(false, |any, &v| any | (self.bad)(v)) {
-                first = Some(j);
+            if *check && greatest > self.limit {
+                first = first.or(Some(j));
             }
         }
         first

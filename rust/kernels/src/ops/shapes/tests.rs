@@ -259,6 +259,13 @@ fn makes_batches() {
         batch(&big, &[0, 1], DType::F64, 1).0.to_vec::<f64>(),
         [18446744073709551616.0, 4611686018427387904.0]
     );
+    let counts = Array::new(&[4], &[1i64 << 24, -(1 << 24), (1 << 24) + 1, -(1 << 24) - 1]);
+    assert_eq!(batch(&counts, &[0, 1], DType::I64, 1).1, -1);
+    assert_eq!(batch(&counts, &[0, 3, 2], DType::I64, 1).1, 1);
+    assert_eq!(batch(&counts, &[3], DType::I64, 0).1, -1);
+    assert_eq!(batch(&Array::new(&[2], &[7i32, i32::MIN]), &[0, 1], DType::I32, 1).1, 1);
+    assert_eq!(batch(&Array::new(&[2], &[1u32 << 24, u32::MAX]), &[0, 1], DType::U32, 1).1, 1);
+    assert_eq!(batch(&big, &[1], DType::U64, 1).1, 0);
     let (none, status) = batch(&big, &[], DType::F32, 1);
     assert_eq!((none.to_vec::<f32>().len(), status), (0, -1));
     for (x, r, d) in [

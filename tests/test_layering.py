@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "_core config lookup tree datasets threads",
-        "autograd capture profile",
+        "autograd capture profile watching",
         "ops",
         "tensor",
         "utils",

@@ -77,7 +77,7 @@ class MonitorCallback(Callback):
         return bool(self.monitor_op(value - margin, reference))
 
     def _value(self, logs: Logs, missing: str) -> Any:
-        """The value of an epoch's finished logs; a warning that begins with `missing` where it is not there."""
+        """The value of an epoch's finished logs; a warning that begins with `missing` if it is not there."""
         if self.monitor_op is None:
             self._set_monitor_op(logs)
         value = logs.get(self.monitor)

@@ -17,6 +17,10 @@ MARGIN = 4.0
 """The test ends when the smoothed loss is so many times its least value."""
 
 
+LEAST_DESCENT = 0.05
+"""A loss that falls by less than this share of its first level is taken for one that does not fall."""
+
+
 class LearningRateFinder(Callback):
     """Tries learning rates from `start` to `end` in one short run, and suggests one.
 
@@ -134,16 +138,24 @@ class LearningRateFinder(Callback):
         self.model.reset_metrics()
 
     def _steepest(self) -> float | None:
-        """The rate at which the loss falls most, by the logarithm of the rate: the slope of a line through
-        the losses around it. A running mean would lag behind, and is of few values at first.
+        """The rate at which the loss falls most, by the logarithm of the rate.
+
+        Slopes and levels are those of a line through the losses around each rate. Slopes before a quarter of
+        the descent are not looked at: where the loss is still flat, the steepest is an accident of batches.
         """
         count = int(np.argmin(self.smoothed)) + 1  # behind the least the loss rises
         reach = max(len(self.rates) // 10, 1)  # batches on either side
         logs, losses = np.log(self.rates), np.asarray(self.losses)
         windows = [slice(i - reach, i + reach + 1) for i in range(reach, count - reach)]
-        slopes = [float(np.polyfit(logs[w], losses[w], 1)[0]) for w in windows]
-        falling = [i for i, slope in enumerate(slopes) if slope < 0]
-        return self.rates[min(falling, key=slopes.__getitem__) + reach] if falling else None
+        if not windows:
+            return None
+        slopes = np.array([np.polyfit(logs[w], losses[w], 1)[0] for w in windows])
+        levels = np.array([losses[w].mean() for w in windows])
+        descent = levels[0] - levels.min()
+        if descent < LEAST_DESCENT * levels[0]:
+            return None
+        slopes[levels > levels[0] - descent / 4] = 0.0
+        return self.rates[int(np.argmin(slopes)) + reach]
 
     def plot(self, ax: Any = None) -> Any:
         """Draws the losses against the learning rates with matplotlib, and marks the suggestion.

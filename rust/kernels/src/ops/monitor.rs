@@ -252,17 +252,15 @@ impl Norms<'_> {
         let mut col = cols.start;
         while col < cols.end {
             let (at, stride, width) = run_of(&self.after[i], col, cols.end);
-            let lane = col - cols.start;
-            for row in rows.clone() {
-                let from = at + row * stride;
-                let (g, w, b) = (&g[from..from + width], &w[from..from + width], &b[from..from + width]);
-                if width == LANES {
-                    for j in 0..LANES {
-                        join(&mut lanes, j, g[j], w[j], b[j]); // a loop of known length becomes vectors
-                    }
-                } else {
+            let from = at + rows.start * stride;
+            let lines = g[from..].chunks(stride).zip(w[from..].chunks(stride)).zip(b[from..].chunks(stride));
+            let lines = lines.take(rows.len());
+            if width == LANES {
+                lanes = whole(lines);
+            } else {
+                for ((g, w), b) in lines {
                     for j in 0..width {
-                        join(&mut lanes, lane + j, g[j], w[j], b[j]);
+                        join(&mut lanes, col - cols.start + j, g[j], w[j], b[j]);
                     }
                 }
             }
@@ -270,6 +268,22 @@ impl Norms<'_> {
         }
         lanes.map(reduce::tree::<f64, Sum>)
     }
+}
+
+/// The sums of each of [`LANES`] columns that lie side by side: loops of known length become vectors, kept in registers.
+#[inline(always)]
+fn whole<'a, T: Elem + Into<f64>>(lines: impl Iterator<Item = ((&'a [T], &'a [T]), &'a [T])>) -> [[f64; LANES]; 3] {
+    let mut lanes = [[0.0; LANES]; 3];
+    for ((g, w), b) in lines {
+        if let (Some(g), Some(w), Some(b)) =
+            (g.first_chunk::<LANES>(), w.first_chunk::<LANES>(), b.first_chunk::<LANES>())
+        {
+            for j in 0..LANES {
+                join(&mut lanes, j, g[j], w[j], b[j]);
+            }
+        }
+    }
+    lanes
 }
 
 #[inline(always)]

@@ -119,7 +119,8 @@ def norms_update(
 ) -> list[Tensor] | None:
     """Adds, for each group of parameters, ‖g‖, ‖w‖ and ‖w' - w‖ to three totals, at every `every`-th step.
 
-    w are the parameters before the update and w' after it. All in one pass, in float64.
+    w are the parameters before the update and w' after it. All in one pass; the squares of gradients are
+    summed in float64.
 
     Args:
         totals: A float64 Variable of shape (groups, 3), which is updated in place; or a value.

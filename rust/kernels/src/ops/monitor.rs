@@ -2,17 +2,17 @@
 //!
 //! Each has a clock, the number of steps so far, and does its work at every `every`-th step, from step 0; at the others it
 //! returns at once. That keeps the step one recorded program, and makes what is watched as cheap as it is rare.
-//! Sums are in float64, in an order that the shapes alone fix.
+//! Sums have an order that the shapes alone fix.
 
 use super::softmaxes::check_float;
 use crate::CHAIN;
 use crate::dtype::{DType, Elem};
 use crate::lanes::{Kernel, Lanes};
 use crate::op::{Attrs, Fault, Layout, OpDef, Scratch};
-use crate::reduce::{self, LANES, Sum};
+use crate::reduce::{self, LANES, Num, Sum};
 use crate::team::Part;
 use crate::view::{Meta, View};
-use std::ops::{Neg, Range};
+use std::ops::{Neg, Range, Sub};
 
 /// The rows of this family.
 pub static ROWS: &[OpDef] = &[
@@ -246,9 +246,9 @@ impl Kernel for Norms<'_> {
 impl Norms<'_> {
     /// Σ g², Σ before², Σ (after − before)² of one unit.
     #[inline(always)]
-    fn unit<T: Elem + Into<f64>>(&self, i: usize, (rows, cols): (Range<usize>, Range<usize>)) -> [f64; 3] {
+    fn unit<T: Term>(&self, i: usize, (rows, cols): (Range<usize>, Range<usize>)) -> [f64; 3] {
         let (g, w, b): (&[T], &[T], &[T]) = (self.grads[i].read(), self.after[i].read(), self.before[i].read());
-        let mut lanes = [[0.0; LANES]; 3];
+        let mut lanes = Sums::new();
         let mut col = cols.start;
         while col < cols.end {
             let (at, stride, width) = run_of(&self.after[i], col, cols.end);
@@ -260,38 +260,58 @@ impl Norms<'_> {
             } else {
                 for ((g, w), b) in lines {
                     for j in 0..width {
-                        join(&mut lanes, col - cols.start + j, g[j], w[j], b[j]);
+                        lanes.join(col - cols.start + j, g[j], w[j], b[j]);
                     }
                 }
             }
             col += width;
         }
-        lanes.map(reduce::tree::<f64, Sum>)
+        let wide = |lanes: [T; LANES]| reduce::tree::<f64, Sum>(lanes.map(Into::into));
+        [reduce::tree::<f64, Sum>(lanes.gradient), wide(lanes.weight), wide(lanes.change)]
     }
 }
 
-/// The sums of each of [`LANES`] columns that lie side by side: loops of known length become vectors, kept in registers.
+/// What norms are taken of.
+trait Term: Num + Into<f64> + Sub<Output = Self> {}
+impl<T: Num + Into<f64> + Sub<Output = T>> Term for T {}
+
+/// The sums of [`LANES`] columns. A gradient's squares may be out of float32's range long before it is itself, so they
+/// are summed in float64; weights and what they change by stay near 1, and their squares are summed as they are.
+struct Sums<T> {
+    gradient: [f64; LANES],
+    weight: [T; LANES],
+    change: [T; LANES],
+}
+
+impl<T: Term> Sums<T> {
+    #[inline(always)]
+    fn new() -> Sums<T> {
+        Sums { gradient: [0.0; LANES], weight: [T::ZERO; LANES], change: [T::ZERO; LANES] }
+    }
+
+    #[inline(always)]
+    fn join(&mut self, j: usize, g: T, after: T, before: T) {
+        let (g, change): (f64, T) = (g.into(), after - before);
+        self.gradient[j] += g * g;
+        self.weight[j] = self.weight[j].plus(before.times(before));
+        self.change[j] = self.change[j].plus(change.times(change));
+    }
+}
+
+/// The sums of columns that lie side by side: loops of known length become vectors, kept in registers.
 #[inline(always)]
-fn whole<'a, T: Elem + Into<f64>>(lines: impl Iterator<Item = ((&'a [T], &'a [T]), &'a [T])>) -> [[f64; LANES]; 3] {
-    let mut lanes = [[0.0; LANES]; 3];
+fn whole<'a, T: Term>(lines: impl Iterator<Item = ((&'a [T], &'a [T]), &'a [T])>) -> Sums<T> {
+    let mut lanes = Sums::new();
     for ((g, w), b) in lines {
         if let (Some(g), Some(w), Some(b)) =
             (g.first_chunk::<LANES>(), w.first_chunk::<LANES>(), b.first_chunk::<LANES>())
         {
             for j in 0..LANES {
-                join(&mut lanes, j, g[j], w[j], b[j]);
+                lanes.join(j, g[j], w[j], b[j]);
             }
         }
     }
     lanes
-}
-
-#[inline(always)]
-fn join<T: Into<f64>>(lanes: &mut [[f64; LANES]; 3], j: usize, g: T, w: T, b: T) {
-    let (g, w, b): (f64, f64, f64) = (g.into(), w.into(), b.into());
-    lanes[0][j] += g * g;
-    lanes[1][j] += b * b;
-    lanes[2][j] += (w - b) * (w - b);
 }
 
 /// Where column `col` begins, how far it is from row to row, and how many columns from it on, before `end`, lie side by

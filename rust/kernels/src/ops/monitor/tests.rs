@@ -40,7 +40,9 @@ fn norms() {
         let want =
             [squares(&grads, None, group), squares(&before, None, group), squares(&after, Some(&before), group)];
         for k in 0..3 {
-            assert!((got[3 * g + k] - 1.0 - 2.0 * want[k]).abs() < 1e-10, "group {g}: {got:?} {want:?}");
+            let tolerance = if k == 0 { 1e-12 } else { 1e-6 }; // weights and changes are summed in float32
+            let off = got[3 * g + k] - 1.0 - 2.0 * want[k];
+            assert!(off.abs() < tolerance * (1.0 + want[k]), "group {g}: {got:?} {want:?}");
         }
     }
 }

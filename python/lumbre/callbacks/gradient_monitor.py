@@ -45,7 +45,8 @@ class GradientMonitor(Callback):
     | `zeros/<layer>` | the share of activations that are 0, for ReLU and its like |
     | `saturation/<layer>` | the share of saturated ones, for sigmoid, tanh, softmax and their like |
 
-    All of it is computed by kernels inside the recorded step, with the same bits for any number of threads. A progress bar does not show these names, unless `verbose` is 1.
+    All of it is computed by kernels inside the recorded step, with the same bits for any number of threads.
+    A progress bar does not show these names, unless `verbose` is 1.
 
     Args:
         every: Steps from one measurement to the next. One moves about twice the memory of an update by

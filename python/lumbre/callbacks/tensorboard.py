@@ -33,7 +33,7 @@ class TensorBoard(Callback):
         write_steps_per_second: Whether to write how many steps were made per second.
         update_freq: "epoch"; or "batch" or a number n, to write the logs at every batch or every n-th as
             `batch_<name>`: batches then run one by one.
-        profile_batch: Accepted when 0: there is no profile to write. `Program.times` has those of kernels.
+        profile_batch: Accepted when 0: `lumbre.profile` shows the times of kernels.
         embeddings_freq: Accepted when 0.
         embeddings_metadata: Accepted when None.
 

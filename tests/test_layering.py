@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "_core config lookup tree datasets threads",
-        "autograd capture profile",
+        "autograd capture profile watching",
         "ops",
         "tensor",
         "utils",
@@ -42,6 +42,7 @@ HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 # Calls upstairs, made inside a function, when both floors exist: (from, to) and why it cannot go down.
 UPSTAIRS = {
     ("autograd", "ops"): "gradients are added and un-broadcast by ops, to be differentiable themselves",
+    ("utils", "models"): "`plot_model` draws what models know of themselves",
     ("utils", "random"): "`set_random_seed` seeds the global generator",
 }
 

@@ -107,6 +107,7 @@ class Program:
         steps: int = 1,
         seconds: float = 0.05,
         keep_outputs: bool = False,
+        watched: Cell | None = None,
     ) -> tuple[int, tuple[int, int] | None, list[Array]]: ...
 
 def call(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lumbre.lookup import Options
+from lumbre.watching import Watcher
 
 Logs = dict[str, Any]
 _Hook = TypeVar("_Hook", bound=Callable[..., None])
@@ -15,6 +16,20 @@ def _default(hook: _Hook) -> _Hook:
     """Marks a hook that does nothing: training runs many batches at once unless one is overridden."""
     hook._default_hook = True  # type: ignore[attr-defined]
     return hook
+
+
+def between_runs(hook: _Hook) -> _Hook:
+    """Marks a batch hook that need not see every batch: it is called whenever some are done.
+
+    Training runs many batches at once in spite of it.
+    """
+    hook._between_runs = True  # type: ignore[attr-defined]
+    return hook
+
+
+def is_between_runs(hook: Any) -> bool:
+    """Whether a batch hook is one that need not see every batch."""
+    return bool(getattr(hook, "_between_runs", False))
 
 
 def is_default(hook: Any) -> bool:
@@ -33,6 +48,10 @@ class Callback(Options):
     Attributes:
         model: The model that is being trained, evaluated or used for prediction.
         params: `{"verbose": ..., "epochs": ..., "steps": ...}`.
+        stops_on_nan: Whether a run of batches is to end after the one that leaves the loss without a
+            finite value.
+        watcher: What watches each training step from within (see `lumbre.watching`), or None.
+        unshown: Beginnings of names in the logs that progress bars leave out.
 
     Source: `keras.callbacks.Callback`.
 
@@ -45,6 +64,9 @@ class Callback(Options):
     """
 
     params: dict[str, Any] | None = None
+    stops_on_nan = False
+    watcher: Watcher | None = None
+    unshown: tuple[str, ...] = ()
     _model: Any = None
 
     @property

@@ -9,9 +9,10 @@ import numpy as np
 
 from lumbre import tree
 from lumbre.autograd import Tensor
-from lumbre.callbacks.callback import Callback, Logs, is_default
+from lumbre.callbacks.callback import Callback, Logs, is_between_runs, is_default
 from lumbre.callbacks.history import History
 from lumbre.callbacks.progbar_logger import ProgbarLogger
+from lumbre.watching import Watcher
 
 
 def pythonify_logs(logs: Logs | None) -> Logs:
@@ -32,10 +33,32 @@ def pythonify_logs(logs: Logs | None) -> Logs:
     return result
 
 
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+"""The names of all hooks."""
+
+
+def _check(callback: Any) -> None:
+    """Refuses what can be no callback.
+
+    Raises:
+        TypeError: It is a class, or has none of the hooks.
+    """
+    if isinstance(callback, type):
+        raise TypeError(f"`callbacks` must hold objects, got the class {callback.__name__}: call it")
+    if not any(callable(getattr(callback, name, None)) for name in (*HOOKS, "set_model", "set_params")):
+        raise TypeError(
+            f"a callback needs at least one of the hooks {', '.join(HOOKS)}; got {callback!r} of type "
+            f"{type(callback).__name__}, which has none"
+        )
+
+
 class CallbackList(Callback):
     """One callback made of several, called in order.
 
     Members that are no subclass of `Callback` work too: the hooks that they have are called.
+
+    Raises:
+        TypeError: A member has no hooks at all, or is a class.
 
     Args:
         callbacks: A callback, or a list of them.
@@ -62,6 +85,8 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         self.callbacks: list[Any] = [c for c in tree.flatten(callbacks or []) if c is not None]
+        for callback in self.callbacks:
+            _check(callback)
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
@@ -69,6 +94,8 @@ class CallbackList(Callback):
         # A subclass of the logger may want every batch; the logger itself asks only now and then.
         self._bars = [c for c in self.callbacks if type(c) is ProgbarLogger]
         self._others = [c for c in self.callbacks if type(c) is not ProgbarLogger]
+        for bar in self._bars:
+            bar.unshown = tuple(p for c in self._others for p in getattr(c, "unshown", ()))
         self.set_model(model)
         self.set_params(params)
 
@@ -95,33 +122,51 @@ class CallbackList(Callback):
             kind: "train", "test" or "predict".
             when: "begin" or "end"; by default either.
         """
-        return any(self._batch_hooks(kind, w) for w in ([when] if when else ["begin", "end"]))
+        return any(self._batch_hooks(kind, w, every=True) for w in ([when] if when else ["begin", "end"]))
 
     def watches(self) -> bool:
         """Whether a progress bar shows the steps as they are done."""
         return any(bar.verbose == 1 for bar in self._bars)
 
     def tick(self, kind: str, batch: int, logs: Callable[[], Logs]) -> None:
-        """Tells the progress bars that batches up to this one are done.
+        """Tells the progress bars, and hooks that need not see every batch, that batches are done.
 
         Args:
             kind: "train", "test" or "predict".
             batch: The number of the last batch, from 0.
-            logs: What gives the logs; called only if a bar is to be written.
+            logs: What gives the logs; called only if somebody reads them.
         """
+        if not self.wants(kind, "end"):  # otherwise they were called with the others
+            hooks = self._batch_hooks(kind, "end")
+            if hooks:
+                values = pythonify_logs(logs())
+                for hook in hooks:
+                    hook(batch, values)
         for bar in self._bars:
             bar.count(batch)
             if bar.due():
                 getattr(bar, f"on_{kind}_batch_end")(batch, pythonify_logs(logs()))
 
-    def _batch_hooks(self, kind: str, when: str) -> list[Callable[..., None]]:
+    @property
+    def watchers(self) -> tuple[Watcher, ...]:
+        """What watches the training steps from within."""
+        found = (getattr(callback, "watcher", None) for callback in self.callbacks)
+        return tuple(watcher for watcher in found if watcher is not None)
+
+    @property
+    def stops_on_nan(self) -> bool:  # type: ignore[override]
+        """Whether a run of batches is to end when the loss is not finite."""
+        return any(getattr(callback, "stops_on_nan", False) for callback in self.callbacks)
+
+    def _batch_hooks(self, kind: str, when: str, every: bool = False) -> list[Callable[..., None]]:
+        """The hooks at a batch; with `every` only those that must see each."""
         # `on_batch_begin` and `on_batch_end` are other names of the hooks for training.
         names = [f"on_{kind}_batch_{when}", *([f"on_batch_{when}"] if kind == "train" else [])]
         hooks: list[Callable[..., None]] = []
         for callback in self._others:
             own = [getattr(callback, name, None) for name in names]
             hooks += [hook for hook in own if hook is not None and not is_default(hook)][:1]
-        return hooks
+        return [hook for hook in hooks if not (every and is_between_runs(hook))]
 
     def _call_batch(self, kind: str, when: str, batch: int, logs: Logs | None) -> None:
         hooks = self._batch_hooks(kind, when)

@@ -26,6 +26,7 @@ class ProgbarLogger(Callback):
         self.epochs = 1
         self.target: int | None = None
         self.seen = 0
+        self.unshown: tuple[str, ...] = ()
         self._bar: Progbar | None = None
         self._in_fit = False
 
@@ -88,11 +89,14 @@ class ProgbarLogger(Callback):
     def _update(self, batch: int, logs: Logs | None) -> None:
         self.count(batch)
         if self._bar is not None and self.verbose == 1:
-            self._bar.update(self.seen, list((logs or {}).items()), finalize=False)
+            self._bar.update(self.seen, self._shown(logs), finalize=False)
 
     def _finish(self, logs: Logs | None) -> None:
         if self._bar is None:
             return
         if self.target is None:  # the length of an iterable is known after its first pass
             self.target = self._bar.target = self.seen
-        self._bar.update(self.target, list((logs or {}).items()), finalize=True)
+        self._bar.update(self.target, self._shown(logs), finalize=True)
+
+    def _shown(self, logs: Logs | None) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value in (logs or {}).items() if not name.startswith(self.unshown)]

@@ -28,6 +28,7 @@ from lumbre.layers.state import State
 from lumbre.layers.symbolic import KerasTensor, computing, infer, symbolic_call
 from lumbre.lookup import auto_name, unknown_options
 from lumbre.tensor import Variable
+from lumbre.watching import now, tell_output
 
 
 class Layer(State):
@@ -275,8 +276,12 @@ class Layer(State):
         here["training"] = training
         try:
             if signature.takes_training and training is not None:
-                return self.call(x, training=training)
-            return self.call(x)
+                outputs = self.call(x, training=training)
+            else:
+                outputs = self.call(x)
+            if now.watchers:
+                tell_output(self, outputs)
+            return outputs
         except Exception as error:
             explain(self, error, x)
             raise
@@ -366,6 +371,8 @@ class Layer(State):
         finally:
             context.training, context.entry = before, entry
         self._decide_fast()
+        if now.watchers:
+            tell_output(self, outputs)
         return outputs
 
     def _after_call(self, inputs: Any, masks: Any, outputs: Any) -> None:

@@ -140,6 +140,8 @@ class Accuracy(MeanMetricWrapper):
         0.75
     """
 
+    _direction = "up"
+
     def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
         super().__init__(accuracy, name, dtype)
 
@@ -155,6 +157,8 @@ class BinaryAccuracy(MeanMetricWrapper):
         >>> lumbre.metrics.BinaryAccuracy()([[1], [0], [1], [1]], [[0.9], [0.4], [0.6], [0.2]]).item()
         0.75
     """
+
+    _direction = "up"
 
     def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
         if threshold is None or not 0.0 <= threshold <= 1.0:
@@ -175,6 +179,8 @@ class CategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
+    _direction = "up"
+
     def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(categorical_accuracy, name, dtype)
 
@@ -187,6 +193,8 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
         >>> lumbre.metrics.SparseCategoricalAccuracy()([1, 1], [[0.1, 0.9], [0.6, 0.4]]).item()
         0.5
     """
+
+    _direction = "up"
 
     def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
@@ -201,6 +209,8 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
         1.0
     """
 
+    _direction = "up"
+
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
@@ -213,6 +223,8 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         >>> lumbre.metrics.SparseTopKCategoricalAccuracy(k=2)([2], [[0.5, 0.1, 0.4]]).item()
         1.0
     """
+
+    _direction = "up"
 
     def __init__(
         self,

@@ -17,6 +17,8 @@ class Hinge(MeanMetricWrapper):
         1.0
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
         super().__init__(losses.hinge, name, dtype)
 
@@ -30,6 +32,8 @@ class SquaredHinge(MeanMetricWrapper):
         1.25
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
         super().__init__(losses.squared_hinge, name, dtype)
 
@@ -42,6 +46,8 @@ class CategoricalHinge(MeanMetricWrapper):
         >>> lumbre.metrics.CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.75]]).item()
         0.75
     """
+
+    _direction = "down"
 
     def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
         super().__init__(losses.categorical_hinge, name, dtype)

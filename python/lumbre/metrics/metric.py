@@ -37,6 +37,8 @@ class Metric(Tracked):
         2.0
     """
 
+    _direction: str | None = None  # "up" where more is better, "down" where less is
+
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []

@@ -17,6 +17,8 @@ class BinaryCrossentropy(MeanMetricWrapper):
         0.6931
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         name: str = "binary_crossentropy",
@@ -36,6 +38,8 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         >>> round(lumbre.metrics.CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).item(), 4)
         0.6931
     """
+
+    _direction = "down"
 
     def __init__(
         self,
@@ -58,6 +62,8 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         0.6931
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         name: str = "sparse_categorical_crossentropy",
@@ -79,6 +85,8 @@ class KLDivergence(MeanMetricWrapper):
         0.6931
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
         super().__init__(losses.kl_divergence, name, dtype)
 
@@ -91,6 +99,8 @@ class Poisson(MeanMetricWrapper):
         >>> round(lumbre.metrics.Poisson()([[2.0]], [[1.0]]).item(), 4)
         1.0
     """
+
+    _direction = "down"
 
     def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
         super().__init__(losses.poisson, name, dtype)

@@ -30,6 +30,8 @@ class MeanSquaredError(MeanMetricWrapper):
         2.5
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
         super().__init__(losses.mean_squared_error, name, dtype)
 
@@ -42,6 +44,8 @@ class RootMeanSquaredError(Mean):
         >>> lumbre.metrics.RootMeanSquaredError()([[0.0], [0.0]], [[2.0], [2.0]]).item()
         2.0
     """
+
+    _direction = "down"
 
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -64,6 +68,8 @@ class MeanAbsoluteError(MeanMetricWrapper):
         1.5
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
         super().__init__(losses.mean_absolute_error, name, dtype)
 
@@ -76,6 +82,8 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
         >>> lumbre.metrics.MeanAbsolutePercentageError()([[2.0], [4.0]], [[1.0], [4.0]]).item()
         25.0
     """
+
+    _direction = "down"
 
     def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
         super().__init__(losses.mean_absolute_percentage_error, name, dtype)
@@ -90,6 +98,8 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
         0.0
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
         super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
@@ -103,6 +113,8 @@ class LogCoshError(MeanMetricWrapper):
         0.0
     """
 
+    _direction = "down"
+
     def __init__(self, name: str = "logcosh", dtype: Any = None) -> None:
         super().__init__(losses.log_cosh, name, dtype)
 
@@ -115,6 +127,8 @@ class CosineSimilarity(MeanMetricWrapper):
         >>> lumbre.metrics.CosineSimilarity()([[0.0, 2.0]], [[0.0, 5.0]]).item()
         1.0
     """
+
+    _direction = "up"
 
     def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)

@@ -152,6 +152,10 @@ class Model(Trainer, Layer):
         else:
             print_fn(text)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table of `summary`."""
+        return _summary.as_html(self)
+
     def get_compile_config(self) -> Any:
         """The arguments of `compile`, or None before."""
         return self.__dict__.get("_compile_config")

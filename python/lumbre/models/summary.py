@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import shutil
@@ -71,6 +72,20 @@ def summary(
     lines = [f"\x1b[1m{title}\x1b[0m" if bold else title]
     lines += _table(header, align, columns, rows)
     return "\n".join(lines + _footer(model)) + "\n"
+
+
+def as_html(model: Any) -> str:
+    """The table of `model.summary()` as HTML, for notebooks."""
+    graph = model.__dict__.get("_graph")
+    chain = graph is None or _is_chain(graph)
+    header = ["Layer (type)", "Output Shape", "Param #", *([] if chain else ["Connected to"])]
+    layers = model.layers if graph is None else graph.operations
+    rows = [row for layer in layers for row in _rows(layer, 0, None if chain else graph, False, False)]
+    head = "".join(f"<th>{title}</th>" for title in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+    footer = "<br>".join(html.escape(line.strip()) for line in _footer(model))
+    caption = f"<caption>{html.escape(f'{type(model).__name__} {model.name}')}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{footer}</p>"
 
 
 def _is_chain(graph: Any) -> bool:

@@ -133,6 +133,7 @@ from lumbre.ops.metric import (
     mean_update,
     sparse_categorical_accuracy,
 )
+from lumbre.ops.monitor import activity_update, norms_update, snapshot
 from lumbre.ops.optimizer import (
     increment,
     lamb_moments,
@@ -219,6 +220,7 @@ __all__ = [
     "abs",
     "absolute",
     "activation_grad",
+    "activity_update",
     "adafactor_step",
     "add",
     "all",
@@ -318,6 +320,7 @@ __all__ = [
     "negative",
     "norm",
     "normal",
+    "norms_update",
     "not_equal",
     "one_hot",
     "ones",
@@ -350,6 +353,7 @@ __all__ = [
     "size",
     "slice",
     "slice_update",
+    "snapshot",
     "softmax",
     "softmax_grad",
     "softplus",

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
-from lumbre import ops
+from lumbre import ops, watching
 from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
 from lumbre.lookup import auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
@@ -200,15 +200,16 @@ class Optimizer(OptimizerState):
             _check_shapes(tensors, variables)
             if self.loss_scale_factor:
                 tensors = [ops.divide(g, self.loss_scale_factor) for g in tensors]
-            if self.gradient_accumulation_steps:
-                self._accumulate(tensors, variables, self.gradient_accumulation_steps)
-            else:
-                self._update(tensors, variables)
-            if self.use_ema:
-                self._average()
-            for v in variables:
-                if v.constraint is not None:
-                    v.assign(v.constraint(v.value))
+            with watching.update(tensors, variables):
+                if self.gradient_accumulation_steps:
+                    self._accumulate(tensors, variables, self.gradient_accumulation_steps)
+                else:
+                    self._update(tensors, variables)
+                if self.use_ema:
+                    self._average()
+                for v in variables:
+                    if v.constraint is not None:
+                        v.assign(v.constraint(v.value))
             ops.increment(self._iterations)
 
     def _check_variables(self, grads: list[Any], given: Iterable[Variable] | None) -> list[Variable]:

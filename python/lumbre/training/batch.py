@@ -19,6 +19,7 @@ from lumbre.tensor import Variable
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from lumbre.watching import Watcher, watching
 
 
 class BatchSteps:
@@ -29,6 +30,7 @@ class BatchSteps:
     _compile_loss: CompileLoss | None = None
     _compile_metrics: CompileMetrics | None = None
     _loss_tracker: Any = None
+    _watchers: tuple[Watcher, ...] = ()
 
     # What a subclass may override
 
@@ -151,10 +153,11 @@ class BatchSteps:
 
     def _train_batch(self: Any, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """One training step."""
-        if is_overridden(self, "train_step"):
-            logs = self.train_step(pack_x_y_sample_weight(x, y, sample_weight))
-        else:
-            logs = self._default_train(x, y, sample_weight)
+        with watching(self._watchers):
+            if is_overridden(self, "train_step"):
+                logs = self.train_step(pack_x_y_sample_weight(x, y, sample_weight))
+            else:
+                logs = self._default_train(x, y, sample_weight)
         self._keep_logs("train", logs)
 
     def _test_batch(self: Any, x: Any, y: Any = None, sample_weight: Any = None) -> None:

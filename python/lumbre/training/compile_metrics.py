@@ -113,6 +113,10 @@ class CompileMetrics(Metric):
         )
         self._wanted, self.built = wanted, True
 
+    def by_name(self) -> dict[str, Metric]:
+        """The metrics by their names in the logs; none before `build`."""
+        return {name: metric for _, _, name, metric in self._entries}
+
     def unbuild(self) -> None:
         """Forgets what `build` decided: the batch it was decided from was refused."""
         self._entries, self._wanted, self.built = (), [], False

@@ -28,6 +28,10 @@ class StepRunner:
         kind: "train", "test" or "predict".
         eager: Whether every batch is to run in Python (`compile(run_eagerly=True)`).
         nan_policy: What is done about NaN and infinity in the inputs: "raise", "warn" or "allow".
+
+    Attributes:
+        watched: A cell with a float64 scalar, or None: a run of batches ends after the one that leaves NaN
+            or infinity there.
     """
 
     def __init__(self, model: Any, kind: str, eager: bool = False, nan_policy: str = "allow") -> None:
@@ -45,6 +49,7 @@ class StepRunner:
             "compile(run_eagerly=True) asks for it" if eager else None,
         )
         self._structure: Any = None  # how the flat arguments of the step make (x, y, sample_weight)
+        self.watched: _core.Cell | None = None
 
     def run(self, data: ArrayData, rows: np.ndarray, batch_size: int, max_steps: int) -> Any:
         """Runs between 1 and `max_steps` batches, consecutive pieces of the row numbers.
@@ -129,7 +134,7 @@ class StepRunner:
         predicting = self.kind == "predict"
         feeds = [(source, self._checks(data, i)) for i, source in enumerate(sources)]
         done, bad, outputs = entry.program.replay(
-            feeds, picked, batch, steps, SECONDS_PER_CALL, keep_outputs=predicting
+            feeds, picked, batch, steps, SECONDS_PER_CALL, keep_outputs=predicting, watched=self.watched
         )
         if bad is not None and done == 0:  # with batches done before, it is met again by the next call
             self._met(data, bad[0], int(rows[bad[1]]))

@@ -232,9 +232,14 @@ class Trainer(BatchSteps):
                 validation = loops.Validation(held, validation_freq)
             hooks = self._callback_list(callbacks, True, verbose, epochs, feed.num_batches)
             self.stop_training = False
+            watchers = hooks.watchers
+            if watchers:
+                self._watchers = watchers  # steps are recorded anew
             try:
                 loops.fit(self, feed, hooks, epoch_numbers, validation)
             finally:
+                if watchers:
+                    del self._watchers
                 if self.optimizer is not None and self.optimizer.built:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
         finally:

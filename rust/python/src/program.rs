@@ -155,12 +155,13 @@ impl PyProgram {
         *self.1.lock().unwrap_or_else(|e| e.into_inner()) = None;
     }
 
-    /// Plays the step back for up to `steps` batches, each of `batch` consecutive row numbers from `rows`.
+    /// Plays the step back for up to `steps` batches, each of `batch` consecutive row numbers from `rows`; no further than
+    /// the step that leaves NaN or infinity in the cell `watched`, a float64 scalar.
     ///
     /// Returns:
     ///     How many batches were done; None, or the input and the position in `rows` of a row with a value that is
     ///     not finite (its batch was not begun); and the outputs, stacked along a new first axis, if kept.
-    #[pyo3(signature = (feeds, rows=None, batch=0, steps=1, seconds=0.05, keep_outputs=false))]
+    #[pyo3(signature = (feeds, rows=None, batch=0, steps=1, seconds=0.05, keep_outputs=false, watched=None))]
     #[allow(clippy::type_complexity, clippy::too_many_arguments)] // a Python method with defaults
     fn replay(
         &self,
@@ -171,6 +172,7 @@ impl PyProgram {
         steps: usize,
         seconds: f64,
         keep_outputs: bool,
+        watched: Option<PyRef<'_, PyCell>>,
     ) -> PyResult<(usize, Option<(usize, usize)>, Vec<PyArray>)> {
         let feeds: Vec<Feed> = feeds
             .into_iter()
@@ -186,7 +188,10 @@ impl PyProgram {
         let rows: &[i64] = held.as_ref().map_or(&[], |r| r.elements());
         let budget = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         let timing = self.timing();
-        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs, timing: timing.as_deref() };
+        let timing = timing.as_deref();
+        let watched = watched.map(|cell| cell.0.clone());
+        let watched = watched.as_ref();
+        let request = Request { feeds: &feeds, rows, batch, steps, budget, keep_outputs, watched, timing };
         let done = enter(py, || self.0.replay(&request))?;
         Ok((done.steps, done.bad_row, done.outputs.into_iter().map(PyArray).collect()))
     }

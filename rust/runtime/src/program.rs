@@ -50,6 +50,8 @@ pub struct Request<'a> {
     pub budget: Duration,
     /// Whether outputs are wanted.
     pub keep_outputs: bool,
+    /// A float64 scalar of the step: the call ends after the step that leaves something in it that is not finite.
+    pub watched: Option<&'a Arc<Cell>>,
     /// Takes the times of calls; it was made for so many as the program has.
     pub timing: Option<&'a Timing>,
 }
@@ -177,7 +179,9 @@ impl Program {
         let mut states = lock_in_order(&self.cells);
         let result = self.arrange(&mut states).and_then(|orders| {
             let bound = self.bind(&states, &orders, &arena, &staged);
-            self.run(request, &bound, &staged, &kept)
+            let watched =
+                self.cells.iter().zip(&states).find(|(c, _)| request.watched.is_some_and(|w| Arc::ptr_eq(w, c)));
+            self.run(request, &bound, &staged, &kept, watched.map(|(_, state)| &state.array))
         });
         if let Ok((steps, _)) = result {
             for (state, written) in states.iter_mut().zip(&self.written) {
@@ -208,6 +212,9 @@ impl Program {
             if !fits {
                 return wrong(format!("input {i} must be {meta:?}"));
             }
+        }
+        if request.watched.is_some_and(|cell| cell.meta() != Meta::new(DType::F64, &[])) {
+            return wrong("what is watched must be a float64 scalar".to_string());
         }
         if request.rows.len() < request.batch * request.steps || request.steps == 0 {
             return wrong(format!(
@@ -302,7 +309,10 @@ impl Program {
         (calls, outputs): &(Vec<Bound<'_>>, Vec<View>),
         staged: &Staged,
         kept: &[Kept],
+        watched: Option<&Array>,
     ) -> Result<(usize, Option<(usize, usize)>), Fault> {
+        let watched = watched.map(|array| array.view());
+        let broken = || watched.as_ref().is_some_and(|v| v.read::<f64>().iter().any(|x| !x.is_finite()));
         let start = Instant::now();
         let stop = AtomicBool::new(false);
         let done = AtomicUsize::new(0);
@@ -340,7 +350,7 @@ impl Program {
                         keep.store(view, step);
                     }
                     done.store(step + 1, Ordering::Relaxed);
-                    stop.store(start.elapsed() >= budget, Ordering::Relaxed);
+                    stop.store(start.elapsed() >= budget || broken(), Ordering::Relaxed);
                 }
                 part.barrier();
                 if stop.load(Ordering::Relaxed) {

@@ -166,6 +166,7 @@ fn replayed() -> u64 {
             steps: STEPS - done,
             budget: Duration::from_micros(200), // so that several calls are made
             keep_outputs: true,
+            watched: None,
             timing: Some(&timing),
         };
         let replayed = program.replay(&request).unwrap();
@@ -227,6 +228,7 @@ fn a_row_with_nan_stops_before_its_batch() {
             steps: N / BATCH,
             budget: Duration::from_secs(1),
             keep_outputs: false,
+            watched: None,
             timing: None,
         })
         .unwrap();

@@ -5,6 +5,7 @@ use crate::op::OpDef;
 pub mod elementwise;
 pub mod loss;
 pub mod metric;
+pub mod monitor;
 pub mod optimizer;
 pub mod products;
 pub mod random;
@@ -27,4 +28,5 @@ pub static FAMILIES: &[&[OpDef]] = &[
     optimizer::norms::ROWS,
     optimizer::factored::ROWS,
     metric::ROWS,
+    monitor::ROWS,
 ];

@@ -12,6 +12,7 @@ from lumbre.autograd import Tensor
 from lumbre.callbacks.callback import Callback, Logs, is_between_runs, is_default
 from lumbre.callbacks.history import History
 from lumbre.callbacks.progbar_logger import ProgbarLogger
+from lumbre.lookup import did_you_mean
 from lumbre.watching import Watcher
 
 
@@ -37,19 +38,29 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 """The names of all hooks."""
 
 
-def _check(callback: Any) -> None:
+def check_callback(callback: Any) -> None:
     """Refuses what can be no callback.
 
     Raises:
         TypeError: It is a class, or has none of the hooks.
     """
-    if isinstance(callback, type):
-        raise TypeError(f"`callbacks` must hold objects, got the class {callback.__name__}: call it")
-    if not any(callable(getattr(callback, name, None)) for name in (*HOOKS, "set_model", "set_params")):
+    hooks = (*HOOKS, "set_model", "set_params")
+    if isinstance(callback, type) or not any(callable(getattr(callback, name, None)) for name in hooks):
         raise TypeError(
-            f"a callback needs at least one of the hooks {', '.join(HOOKS)}; got {callback!r} of type "
-            f"{type(callback).__name__}, which has none"
+            f"`callbacks` has a member without hooks like `on_epoch_end`: {callback!r}.{_hint(callback)}"
         )
+
+
+def _hint(callback: Any) -> str:
+    if isinstance(callback, type):
+        return f" It is a class: pass an object, {callback.__name__}(...)"
+    if isinstance(callback, str):
+        import lumbre.callbacks as known  # which imports this module
+
+        return f" Callbacks have no names: pass the object.{did_you_mean(callback, known.__all__)}"
+    if callable(callback):
+        return " To call a function, use `callbacks.LambdaCallback`"
+    return ""
 
 
 class CallbackList(Callback):
@@ -86,7 +97,7 @@ class CallbackList(Callback):
     ) -> None:
         self.callbacks: list[Any] = [c for c in tree.flatten(callbacks or []) if c is not None]
         for callback in self.callbacks:
-            _check(callback)
+            check_callback(callback)
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import callbacks as callbacks_module
 from lumbre import tree
 from lumbre.callbacks.callback import Callback
-from lumbre.callbacks.callback_list import CallbackList
+from lumbre.callbacks.callback_list import HOOKS, CallbackList, check_callback
 from lumbre.lookup import did_you_mean
 
 POLICIES = ("raise", "warn", "allow")
-HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 def whole(value: Any) -> bool:
@@ -181,22 +179,8 @@ def check_callbacks(callbacks: Any) -> None:
         TypeError: A member has none of the hooks.
     """
     for callback in members(callbacks):
-        if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in HOOKS):
-            raise TypeError(
-                f"`callbacks` has a member without hooks like `on_epoch_end`: {callback!r}.{_hint(callback)}"
-            )
+        check_callback(callback)
         _warn_of_misspelt_hooks(callback)
-
-
-def _hint(callback: Any) -> str:
-    if isinstance(callback, type):
-        return f" It is a class: pass an object, {callback.__name__}(...)"
-    if isinstance(callback, str):
-        known = did_you_mean(callback, callbacks_module.__all__)
-        return f" Callbacks have no names: pass the object.{known}"
-    if callable(callback):
-        return " To call a function, write a class with the hook, derived from `callbacks.Callback`"
-    return ""
 
 
 def _warn_of_misspelt_hooks(callback: Any) -> None:

@@ -32,6 +32,10 @@ REALS = RNG.normal(0, 2, (N, C)).astype("float32")
 COUNTS = RNG.poisson(2, (N, C)).astype("float32")
 RATES = RNG.uniform(0.5, 4, (N, C)).astype("float32")
 SIGNS = 2 * BITS - 1
+AREAS = RNG.integers(0, 2, (3, 4, 5, 2)).astype("float32")
+MAPS = RNG.uniform(0.05, 0.95, (3, 4, 5, 2)).astype("float32")
+UNITS = LOGITS / np.linalg.norm(LOGITS, axis=-1, keepdims=True)
+PAIRS = np.array([0, 1, 0, 1, 2, 2])
 
 CASES: list[tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = [
     ("MeanSquaredError", {}, REALS, LOGITS),
@@ -69,6 +73,16 @@ CASES: list[tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = [
     ("SparseCategoricalCrossentropy", {"from_logits": True}, INDICES, LOGITS),
     ("SparseCategoricalCrossentropy", {"ignore_class": 0}, INDICES, SHARES),
     ("SparseCategoricalCrossentropy", {"ignore_class": 0, "from_logits": True}, INDICES, LOGITS),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.5}, INDICES, SHARES),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.1}, INDICES, softmax(LOGITS)),
+    ("Dice", {}, AREAS, MAPS),
+    ("Dice", {"axis": (1, 2, 3)}, AREAS, MAPS),
+    ("Dice", {"axis": -1}, BITS, SHARES),
+    ("Tversky", {}, AREAS, MAPS),
+    ("Tversky", {"alpha": 0.3, "beta": 0.7, "axis": (1, 2)}, AREAS, MAPS),
+    ("Circle", {}, PAIRS, UNITS),
+    ("Circle", {"gamma": 10.0, "margin": 0.25}, PAIRS[:, None], UNITS),
+    ("Circle", {"gamma": 10.0, "remove_diagonal": False}, PAIRS, UNITS),
 ]
 REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", None, "none"]
 
@@ -191,6 +205,10 @@ def test_config(name: str, options: dict[str, Any], y_true: Any, y_pred: Any) ->
 
 
 def test_get() -> None:
+    from_keras = [name for name in dir(keras.losses) if not name.startswith("_") and name.lower() != "ctc"]
+    for name in set(from_keras) - {"Loss", "get", "serialize", "deserialize"}:
+        found = losses.get(name)
+        assert found is getattr(losses, name) or type(found) is getattr(losses, name)
     for short, name in [
         ("mse", "mean_squared_error"),
         ("MAE", "mean_absolute_error"),
@@ -236,9 +254,47 @@ def test_bad_input(call: Any, message: str) -> None:
         call()
 
 
-def test_one_class_warns() -> None:
-    with pytest.warns(SyntaxWarning, match="num_classes > 1"):
-        losses.categorical_crossentropy(np.ones((2, 1)), np.ones((2, 1)))
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "categorical_focal_crossentropy"])
+def test_one_class_warns(name: str) -> None:
+    with pytest.warns(SyntaxWarning, match=f"In loss {name}, .* num_classes > 1"):
+        getattr(losses, name)(np.ones((2, 1)), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("ignored", [None, 2])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_classes_along_another_axis(ignored: int | None, from_logits: bool) -> None:
+    # Keras on JAX takes classes along the last axis only; moved there, they are the same.
+    y_pred = softmax(RNG.normal(size=(4, 3, C)))
+    y_true = RNG.integers(0, C, (4, 3))
+    options: dict[str, Any] = {"ignore_class": ignored, "from_logits": from_logits}
+    theirs = keras.losses.SparseCategoricalCrossentropy(**options)(y_true, y_pred)
+    ours = losses.SparseCategoricalCrossentropy(axis=1, **options)
+    for labels in (y_true, y_true[:, None]):
+        close(ours(labels, np.moveaxis(y_pred, -1, 1)), theirs)
+    smooth = losses.CategoricalCrossentropy(axis=1, label_smoothing=0.2)
+    one_hot = np.eye(C, dtype="float32")[y_true]
+    expected = keras.losses.CategoricalCrossentropy(label_smoothing=0.2)(one_hot, y_pred)
+    close(smooth(np.moveaxis(one_hot, -1, 1), np.moveaxis(y_pred, -1, 1)), expected)
+
+
+def test_samples_without_an_equal_have_no_circle_loss() -> None:
+    values = losses.Circle(reduction=None, gamma=8.0)
+    labels = np.arange(N)
+    assert not values(labels, UNITS).numpy().any()
+    assert np.isfinite(np.asarray(lumbre.grad(lambda p: ops.sum(values(labels, p)), UNITS))).all()
+    # One class only: nothing to push away.
+    assert not values(np.zeros(N, "int32"), UNITS).numpy().any()
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 1e-6), ("float64", 1e-14)])
+def test_a_masked_mean_is_one_over_what_is_left(dtype: str, rtol: float) -> None:
+    p = lumbre.Tensor(LOGITS, dtype)
+    p._mask = lumbre.Tensor(np.zeros(N, bool))
+    loss = losses.MeanSquaredError(dtype=dtype)
+    assert loss(REALS, p).item() == 0.0
+    p._mask = lumbre.Tensor(np.arange(N) < 2)
+    expected = np.mean((REALS[:2].astype(dtype) - LOGITS[:2].astype(dtype)) ** 2)
+    np.testing.assert_allclose(loss(REALS, p).numpy(), expected, rtol=rtol)
 
 
 def test_base_class_needs_call() -> None:

@@ -205,6 +205,20 @@ def test_forgotten_super_init() -> None:
         Forgetful()
 
 
+NEEDS_ARGUMENTS = (
+    *("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
+    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision"),
+)
+
+
+def test_a_wrapped_function_comes_back_from_its_config() -> None:
+    for function in (metrics.binary_accuracy, metrics.pearson_correlation, lumbre.losses.huber):
+        metric = metrics.MeanMetricWrapper(function, name="wrapped")
+        clone = metrics.deserialize(metrics.serialize(metric))
+        y_true, y_pred = batches("wide bits")[0]
+        close(clone(y_true, y_pred), metric(y_true, y_pred))
+
+
 def test_get() -> None:
     for name in (
         "accuracy",
@@ -224,7 +238,12 @@ def test_get() -> None:
     for name in metrics.__all__:
         if name[0].isupper() and name not in ("Metric", "MeanMetricWrapper"):
             snake = lumbre.lookup.snake_case(name)
-            assert type(metrics.get(name)) is type(metrics.get(snake)) is getattr(metrics, name)
+            if name in NEEDS_ARGUMENTS:
+                for identifier in (name, snake, getattr(metrics, name)):
+                    with pytest.raises(TypeError, match=f"give an object, {name}\\("):
+                        metrics.get(identifier)
+            else:
+                assert type(metrics.get(name)) is type(metrics.get(snake)) is getattr(metrics, name)
     assert metrics.get(None) is None
     assert isinstance(metrics.get(metrics.Mean), metrics.Mean)
     instance = metrics.Mean()

@@ -237,4 +237,17 @@ class Lookup:
 
     @staticmethod
     def _instance(found: Any) -> Any:
-        return found() if inspect.isclass(found) else found
+        if not inspect.isclass(found):
+            return found
+        needed = [
+            p.name
+            for p in inspect.signature(found).parameters.values()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        if needed:
+            call = f"{found.__name__}({', '.join(f'{name}=...' for name in needed)})"
+            raise TypeError(
+                f"{found.__name__} has arguments without a default and cannot be made from its name or "
+                f"class alone: give an object, {call}"
+            )
+        return found()

@@ -8,12 +8,14 @@ from lumbre.losses.crossentropy import (
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     KLDivergence,
     SparseCategoricalCrossentropy,
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
     kl_divergence,
     sparse_categorical_crossentropy,
 )
@@ -44,6 +46,8 @@ from lumbre.losses.regression import (
     mean_squared_logarithmic_error,
     poisson,
 )
+from lumbre.losses.segmentation import Dice, Tversky, dice, tversky
+from lumbre.losses.similarity import Circle, circle
 
 _lookup = Lookup(
     "loss",
@@ -53,6 +57,8 @@ _lookup = Lookup(
         *(CategoricalFocalCrossentropy, KLDivergence, SparseCategoricalCrossentropy),
         *(CategoricalHinge, Hinge, SquaredHinge, CosineSimilarity, Huber, LogCosh, MeanAbsoluteError),
         *(MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError, Poisson),
+        *(CategoricalGeneralizedCrossEntropy, Circle, Dice, Tversky),
+        *(categorical_generalized_cross_entropy, circle, dice, tversky),
         *(binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy),
         *(categorical_focal_crossentropy, kl_divergence, sparse_categorical_crossentropy),
         *(categorical_hinge, hinge, squared_hinge, cosine_similarity, huber, log_cosh),
@@ -83,8 +89,11 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -98,13 +107,17 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "circle",
     "cosine_similarity",
     "deserialize",
+    "dice",
     "get",
     "hinge",
     "huber",
@@ -118,4 +131,5 @@ __all__ = [
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]

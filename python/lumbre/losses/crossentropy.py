@@ -41,14 +41,7 @@ def categorical_crossentropy(
     _check_axis(axis)
     y_pred = as_tensor(y_pred)
     y_true = as_tensor(y_true, y_pred.dtype)
-    if y_pred.shape[-1:] == (1,):
-        warnings.warn(
-            "In loss categorical_crossentropy, expected y_pred.shape to be (batch_size, num_classes) "
-            f"with num_classes > 1. Received: y_pred.shape={y_pred.shape}. "
-            "Consider using 'binary_crossentropy' if you only have 2 classes.",
-            SyntaxWarning,
-            stacklevel=2,
-        )
+    _warn_of_one_class("categorical_crossentropy", y_pred)
     if label_smoothing:
         share = label_smoothing / y_pred.shape[axis]
         y_true = ops.add(ops.multiply(y_true, 1.0 - label_smoothing), share)
@@ -65,8 +58,8 @@ def sparse_categorical_crossentropy(
     """`-log(y_pred[y_true])`: the cross-entropy of targets that are class indices.
 
     Args:
-        y_true: Class indices, of the shape of `y_pred` without the axis of the classes (or with a
-            last axis of length 1).
+        y_true: Class indices, of the shape of `y_pred` without the axis of the classes (or with
+            length 1 there).
         y_pred: Probabilities (divided by their sum and clipped to [1e-7, 1 - 1e-7]) or logits.
         from_logits: Whether `y_pred` are logits.
         ignore_class: An index whose samples count nothing: their loss is 0, and a mean leaves them out.
@@ -80,11 +73,11 @@ def sparse_categorical_crossentropy(
         >>> lumbre.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy().round(4)
         array([0.6931], dtype=float32)
     """
+    y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
+    if 0 < y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
+        y_true = ops.squeeze(y_true, axis)
     if ignore_class is None:
         return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
-    y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
-    if y_true.ndim == y_pred.ndim and y_true.shape[-1:] == (1,):
-        y_true = ops.squeeze(y_true, -1)
     valid = ops.not_equal(y_true, ignore_class)
     y_true = ops.where(valid, y_true, ops.zeros_like(y_true))
     values = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
@@ -175,8 +168,9 @@ def categorical_focal_crossentropy(
     """
     _check_axis(axis)
     y_true, y_pred = pair("categorical_focal_crossentropy", y_true, y_pred)
+    _warn_of_one_class("categorical_focal_crossentropy", y_pred)
     if label_smoothing:
-        share = label_smoothing / y_pred.shape[-1]
+        share = label_smoothing / y_pred.shape[axis]
         y_true = ops.add(ops.multiply(y_true, 1.0 - label_smoothing), share)
     p = ops.softmax(y_pred, axis=axis) if from_logits else y_pred
     p = ops.divide(p, ops.sum(p, axis=axis, keepdims=True))
@@ -184,6 +178,40 @@ def categorical_focal_crossentropy(
     values = ops.multiply(ops.negative(y_true), ops.log(p))
     factor = ops.multiply(ops.power(ops.subtract(1.0, p), gamma), alpha)
     return ops.sum(ops.multiply(factor, values), axis=axis)
+
+
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Tensor:
+    """`(1 - p^q) / q`, p being the probability given to the target class: wrong labels pull less.
+
+    q near 0 is the cross-entropy, q = 1 the absolute error. Source: Zhang and Sabuncu 2018, Generalized
+    Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels.
+
+    Args:
+        y_true: Class indices, of the shape of `y_pred` without its last axis (or with 1 there).
+        y_pred: Probabilities of the classes along the last axis.
+        q: A number between 0 and 1.
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Example:
+        >>> import lumbre
+        >>> loss = lumbre.losses.categorical_generalized_cross_entropy
+        >>> loss([1], [[0.75, 0.25]], q=0.5).numpy()
+        array([1.], dtype=float32)
+    """
+    y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1:] == (1,):
+        y_true = ops.squeeze(y_true, -1)
+    if y_true.shape != y_pred.shape[:-1]:
+        raise ValueError(
+            "categorical_generalized_cross_entropy: `y_true` must hold class indices, of the shape of "
+            f"`y_pred` up until the last dimension. Received: y_true.shape={y_true.shape}, "
+            f"y_pred.shape={y_pred.shape}"
+        )
+    target = ops.one_hot(ops.cast(y_true, "int64"), y_pred.shape[-1], dtype=y_pred.dtype)
+    p = ops.sum(ops.multiply(y_pred, target), axis=-1)
+    return ops.divide(ops.subtract(1.0, ops.power(p, q)), q)
 
 
 def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
@@ -200,6 +228,17 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     y_true = ops.clip(y_true, epsilon(), 1.0)
     y_pred = ops.clip(y_pred, epsilon(), 1.0)
     return ops.sum(ops.multiply(y_true, ops.log(ops.divide(y_true, y_pred))), axis=-1)
+
+
+def _warn_of_one_class(name: str, y_pred: Tensor) -> None:
+    if y_pred.shape[-1:] == (1,):
+        warnings.warn(
+            f"In loss {name}, expected y_pred.shape to be (batch_size, num_classes) "
+            f"with num_classes > 1. Received: y_pred.shape={y_pred.shape}. "
+            "Consider using 'binary_crossentropy' if you only have 2 classes.",
+            SyntaxWarning,
+            stacklevel=3,
+        )
 
 
 def _check_axis(axis: Any) -> None:
@@ -329,6 +368,33 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         options: dict[str, Any] = {"alpha": alpha, "gamma": gamma, "from_logits": from_logits}
         options |= {"label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_focal_crossentropy, reduction, name, dtype, **options)
+
+
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """A cross-entropy for noisy class indices. See `categorical_generalized_cross_entropy`.
+
+    Raises:
+        ValueError: q is not between 0 and 1.
+
+    Example:
+        >>> import lumbre
+        >>> loss = lumbre.losses.CategoricalGeneralizedCrossEntropy(q=0.5)
+        >>> loss([1, 0], [[0.75, 0.25], [1.0, 0.0]]).item()
+        0.5
+    """
+
+    converts_targets = False
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = _MEAN,
+        name: str = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
+    ) -> None:
+        if not 0 < q < 1:
+            raise ValueError(f"q must be in the interval (0, 1). Received: q={q}")
+        super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
 
 
 class KLDivergence(LossFunctionWrapper):

@@ -209,7 +209,7 @@ def apply_mask(sample_weight: Tensor | None, mask: Any, dtype: str, reduction: s
     weight = as_tensor(mask, dtype)
     if reduction in _MEANS:
         total = float(math.prod(weight.shape))
-        weight = ops.multiply(weight, ops.divide(total, ops.add(ops.sum(weight), 1e-7)))
+        weight = ops.multiply(weight, ops.divide_no_nan(total, ops.sum(weight)))
     if sample_weight is None:
         return weight
     return ops.multiply(*squeeze_or_expand_to_same_rank(as_tensor(sample_weight, dtype), weight))

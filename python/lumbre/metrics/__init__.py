@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from lumbre import losses
 from lumbre.lookup import Lookup
 from lumbre.losses import (
     binary_crossentropy,
@@ -28,14 +31,38 @@ from lumbre.metrics.accuracy import (
     SparseCategoricalAccuracy,
     SparseTopKCategoricalAccuracy,
     TopKCategoricalAccuracy,
+    accuracy,
     binary_accuracy,
     categorical_accuracy,
     sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from lumbre.metrics.auc import AUC
+from lumbre.metrics.confusion import (
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from lumbre.metrics.correlation import (
+    ConcordanceCorrelation,
+    PearsonCorrelation,
+    concordance_correlation,
+    pearson_correlation,
+)
+from lumbre.metrics.f_score import F1Score, FBetaScore
 from lumbre.metrics.hinge import CategoricalHinge, Hinge, SquaredHinge
+from lumbre.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from lumbre.metrics.metric import Metric
+from lumbre.metrics.operating_points import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from lumbre.metrics.probabilistic import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -51,7 +78,9 @@ from lumbre.metrics.regression import (
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
+    R2Score,
     RootMeanSquaredError,
+    cosine_similarity,
 )
 
 _lookup = Lookup(
@@ -63,7 +92,11 @@ _lookup = Lookup(
         *(BinaryCrossentropy, CategoricalCrossentropy, KLDivergence, Poisson),
         *(SparseCategoricalCrossentropy, Mean, MeanMetricWrapper, Sum, CosineSimilarity, LogCoshError),
         *(MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError),
-        *(MeanSquaredLogarithmicError, RootMeanSquaredError),
+        *(MeanSquaredLogarithmicError, RootMeanSquaredError, R2Score),
+        *(TruePositives, TrueNegatives, FalsePositives, FalseNegatives, Precision, Recall, AUC),
+        *(SensitivityAtSpecificity, SpecificityAtSensitivity, PrecisionAtRecall, RecallAtPrecision),
+        *(F1Score, FBetaScore, IoU, BinaryIoU, MeanIoU, OneHotIoU, OneHotMeanIoU),
+        *(PearsonCorrelation, ConcordanceCorrelation),
     ],
     aliases={
         # The spellings that Keras's own table has beside the names of the classes.
@@ -90,32 +123,72 @@ get = _lookup.get
 serialize = _lookup.serialize
 deserialize = _lookup.deserialize
 
+_functions = {
+    f.__name__: f
+    for f in (
+        *(accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy),
+        *(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
+        *(pearson_correlation, concordance_correlation, cosine_similarity),
+    )
+}
+
+
+def function(name: str) -> Any:
+    """The function of that name: one of the metrics', or a loss's.
+
+    Raises:
+        ValueError: There is none.
+    """
+    return _functions.get(name) or losses.get(name)
+
+
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
+    "BinaryIoU",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "CategoricalHinge",
+    "ConcordanceCorrelation",
     "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
     "Hinge",
+    "IoU",
     "KLDivergence",
     "LogCoshError",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
+    "MeanIoU",
     "MeanMetricWrapper",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
     "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
     "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
     "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
     "binary_accuracy",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -123,6 +196,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "concordance_correlation",
     "deserialize",
     "get",
     "hinge",
@@ -133,6 +207,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "pearson_correlation",
     "poisson",
     "serialize",
     "sparse_categorical_accuracy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from lumbre import ops
@@ -124,11 +123,7 @@ def _indices(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
 
 
 def _in_top_k(target: Tensor, scores: Tensor, k: int) -> Tensor:
-    """1 where fewer than `k` scores are greater than the target's, which needs no sorting."""
-    right = ops.equal(ops.one_hot(target, scores.shape[-1], dtype=scores.dtype), 1.0)
-    score = ops.max(ops.where(right, scores, -math.inf), axis=-1, keepdims=True)
-    better = ops.sum(ops.cast(ops.greater(scores, score), "int32"), axis=-1)
-    return ops.cast(ops.less(better, k), "float32")
+    return ops.cast(ops.in_top_k(target, scores, k), "float32")
 
 
 class Accuracy(MeanMetricWrapper):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lumbre import initializers, ops
@@ -105,6 +107,49 @@ class Metric(Tracked):
         """Forgets all batches."""
         for v in self.variables:
             v.assign(ops.zeros(v.shape, dtype=v.dtype))
+
+    def stateless_update_state(
+        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> list[Tensor]:
+        """What `update_state` makes of a state given as values; the metric's own stays as it is.
+
+        Raises:
+            ValueError: There is not one value for each Variable.
+        """
+        with self._in_state("stateless_update_state", metric_variables):
+            self.update_state(*args, **kwargs)
+            return [v.value.detach() for v in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """`result` of a state given as values.
+
+        Raises:
+            ValueError: There is not one value for each Variable.
+        """
+        with self._in_state("stateless_result", metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Tensor]:
+        """The values of a state that has seen nothing."""
+        return [ops.zeros(v.shape, dtype=v.dtype) for v in self.variables]
+
+    @contextlib.contextmanager
+    def _in_state(self, name: str, values: Sequence[Any]) -> Iterator[None]:
+        """Within it the Variables have these values, afterwards their own again."""
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"Argument `metric_variables` of {name}() must be a list of as many values as the metric "
+                f"'{self.name}' has Variables, {len(variables)}. Received: {len(values)} values"
+            )
+        own = [v.value for v in variables]
+        try:
+            for v, value in zip(variables, values, strict=True):
+                v.assign(value)
+            yield
+        finally:
+            for v, value in zip(variables, own, strict=True):
+                v.assign(value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor | Any:
         """Takes in a batch and returns the value over all batches so far."""

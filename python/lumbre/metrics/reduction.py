@@ -137,9 +137,9 @@ class MeanMetricWrapper(Mean):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Metric:
         if isinstance(config.get("fn"), str):
-            from lumbre import losses
+            from lumbre import metrics
 
-            config = {**config, "fn": losses.get(config["fn"])}
+            config = {**config, "fn": metrics.function(config["fn"])}
         return cls(**config)
 
 

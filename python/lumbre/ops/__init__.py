@@ -46,6 +46,11 @@ from lumbre.ops.contraction import (
     outer,
     tensordot,
 )
+from lumbre.ops.counts import (
+    confusion_counts,
+    greatest_counts,
+    threshold_counts,
+)
 from lumbre.ops.creation import (
     arange,
     convert_to_numpy,
@@ -130,7 +135,9 @@ from lumbre.ops.loss import (
 from lumbre.ops.metric import (
     binary_accuracy,
     categorical_accuracy,
+    in_top_k,
     mean_update,
+    only_top_k,
     sparse_categorical_accuracy,
 )
 from lumbre.ops.monitor import activity_update, norms_update, snapshot
@@ -246,6 +253,7 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "confusion_counts",
     "convert_to_numpy",
     "convert_to_tensor",
     "cos",
@@ -277,10 +285,12 @@ __all__ = [
     "glu",
     "greater",
     "greater_equal",
+    "greatest_counts",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
     "identity",
+    "in_top_k",
     "increment",
     "is_tensor",
     "isfinite",
@@ -325,6 +335,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "only_top_k",
     "optimizer_update",
     "outer",
     "pad",
@@ -378,6 +389,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensordot",
+    "threshold_counts",
     "tile",
     "transpose",
     "tril",

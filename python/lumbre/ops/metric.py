@@ -1,4 +1,4 @@
-"""What metrics are made of: running means in float64, and accuracies per sample."""
+"""What metrics are made of: running means in float64, accuracies per sample, the k greatest of a row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel
 from lumbre.ops import elementwise as ew
 from lumbre.ops import shapes as sh
-from lumbre.ops.dtypes import constant, floating
+from lumbre.ops.counts import sample_weights
+from lumbre.ops.dtypes import floating
 from lumbre.ops.optimizer import cells_of, results
 from lumbre.ops.table import Bad, Case, In, op
 
@@ -75,19 +76,13 @@ def mean_update(total: Any, count: Any, values: Any, weights: Any = None) -> lis
     (values,), _ = floating(values)
     operands = [values]
     if weights is not None:
-        number = isinstance(weights, (int, float))
-        weights = constant(float(weights), values.dtype) if number else as_tensor(weights, values.dtype)
-        if weights.ndim == values.ndim and all(
-            w in (1, v) for w, v in zip(weights.shape, values.shape, strict=True)
-        ):
-            weights = sh.broadcast_to(weights, values.shape)
-        operands.append(weights)
+        operands.append(sample_weights(weights, values))
     cells, made = cells_of([total, count])
     kernel("mean_update", *operands, inout=cells)
     return results(cells, made)
 
 
-# ------------------------------------------------------------------------------------------------- accuracies
+# ----------------------------------------------------------------------------------------------- accuracies
 
 
 def _sparse_ref(y_true: Any, y_pred: Any) -> Any:
@@ -222,4 +217,112 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """
     (y_pred,), _ = floating(y_pred)
     y: Tensor = kernel("binary_accuracy", as_tensor(y_true, y_pred.dtype), y_pred, threshold=float(threshold))
+    return y
+
+
+# ------------------------------------------------------------------------------------------- the k greatest
+
+
+def _in_top_k_ref(targets: Any, predictions: Any, k: int) -> Any:
+    inside = (targets >= 0) & (targets < predictions.shape[-1])
+    target = np.where(inside, targets, 0)[..., None].astype("int64")
+    score = np.take_along_axis(predictions, target, -1)
+    return inside & (np.sum(predictions > score, -1) < k)
+
+
+@op(
+    ref=_in_top_k_ref,
+    cases=[
+        Case((_labels((20,)), _SCORES, 2)),
+        Case((_labels((20,), "uint8"), _SCORES, 1)),
+        Case((In((4, 5), -3, 120, "int64"), In((4, 5, 100), grad=False), 50)),
+        Case((np.array([0, 1, 2, 3], "int32"), np.ones((4, 3), "float32"), 1)),
+        Case((_labels((0,)), In((0, 3), grad=False), 2)),
+    ],
+    bad=[
+        Bad((np.zeros(3, "int32"), np.ones((4, 3), "float32"), 1), ValueError, "one target for each row"),
+        Bad(
+            (np.zeros(4, "int32"), np.ones((4, 3), "float32"), 0),
+            ValueError,
+            "`k` must be a positive integer",
+        ),
+    ],
+    kernels=["in_top_k"],
+)
+def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
+    """Whether fewer than `k` predictions of a row are greater than the target's.
+
+    So all that equal the k-th greatest are among the first k. A target outside of the classes is not,
+    nor is one whose prediction is NaN.
+
+    Args:
+        targets: Class indices of shape (...).
+        predictions: Scores of shape (..., classes).
+        k: How many count.
+
+    Returns:
+        bool, of the shape of the targets.
+
+    Raises:
+        ValueError: The shapes do not fit, or `k` is no positive integer.
+
+    Source: `keras.ops.in_top_k`.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.in_top_k([2, 1], [[0.5, 0.1, 0.4], [0.5, 0.1, 0.4]], 2).numpy()
+        array([ True, False])
+    """
+    targets, predictions = as_tensor(targets), floating(predictions)[0][0]
+    if targets.dtype not in ("int32", "int64"):
+        targets = ew.cast(targets, "int64")
+    y: Tensor = kernel("in_top_k", targets, predictions, k=_positive("in_top_k", k))
+    return y
+
+
+def _positive(name: str, k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"{name}: `k` must be a positive integer. Received: k={k!r}")
+    return int(k)
+
+
+def _only_top_k_ref(x: Any, k: int, fill: float = 0.0) -> Any:
+    order = np.argsort(-x, -1, kind="stable")
+    ranks = np.argsort(order, -1, kind="stable")
+    return np.where(ranks < k, x, fill)
+
+
+@op(
+    ref=_only_top_k_ref,
+    cases=[
+        Case((_SCORES, 2)),
+        Case((In((7, 100), grad=False), 9, -1e10)),
+        Case((np.ones((4, 3), "float32"), 2)),
+        Case((In((4, 5, 6), 0, 3, "int32"), 3)),
+        Case((In((0, 3), grad=False), 3)),
+    ],
+    bad=[
+        Bad((np.ones((4, 3), "float32"), 4), ValueError, "`k` must be from 1 to the number of classes, 3"),
+        Bad((np.ones((4, 3), "float32"), 1.5), ValueError, "`k` must be a positive integer"),
+    ],
+    kernels=["only_top_k"],
+)
+def only_top_k(x: Any, k: int, fill: float = 0.0) -> Tensor:
+    """The `k` greatest of each row where they stand (the first of equals), and `fill` for all others.
+
+    Args:
+        x: Scores of shape (..., classes).
+        k: How many are kept, at most as many as there are classes.
+        fill: What replaces the others.
+
+    Raises:
+        ValueError: There are no `k` classes.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.only_top_k([[0.5, 0.1, 0.4]], 2).numpy()
+        array([[0.5, 0. , 0.4]], dtype=float32)
+    """
+    (x,), _ = floating(x)
+    y: Tensor = kernel("only_top_k", x, k=_positive("only_top_k", k), fill=float(fill))
     return y

@@ -145,11 +145,12 @@ def check_class_weight(class_weight: Any) -> None:
         ValueError: No dict; a class that is no whole number from 0 on; a weight that is not finite or
             negative.
     """
-    if class_weight is None:
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
     if not isinstance(class_weight, dict):
         raise ValueError(
-            f"`class_weight` must be a dict from class numbers to weights. Received: {class_weight!r}"
+            "`class_weight` must be a dict from class numbers to weights, or 'balanced'. "
+            f"Received: {class_weight!r}"
         )
     for label, weight in class_weight.items():
         if not isinstance(label, numbers.Real) or label != math.floor(label) or label < 0:

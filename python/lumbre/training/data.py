@@ -6,7 +6,7 @@ its batch is gathered, so a memory map of any size can be trained on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, cast
 
@@ -256,15 +256,54 @@ def class_weight_to_sample_weights(y: Any, class_weight: dict[int, float]) -> np
     Raises:
         ValueError: The targets are class numbers, but several per sample.
     """
-    y = np.asarray(y)
-    if y.ndim > 1:
-        if y.shape[-1] != 1 and y.size and y.max() > 1:
-            raise ValueError(
-                f"`class_weight` needs one label per sample, or one-hot rows, but `y` has the shape "
-                f"{y.shape} and numbers above 1. For labels per step, pass their weights as `sample_weight`, "
-                "of that shape"
-            )
-        y = y[..., 0] if y.shape[-1] == 1 else np.argmax(y, axis=-1)
-    classes, positions = np.unique(np.round(y).astype("int64"), return_inverse=True)
+    y = _class_numbers(y)
+    classes, positions = np.unique(y, return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")
     return weights[positions.reshape(y.shape)]
+
+
+def balanced_class_weight(y: Any) -> dict[int, float]:
+    """What `class_weight="balanced"` means for labels: `n / (classes · n of the class)`.
+
+    Every class then weighs the same in the sum of the losses, and the mean of the weights is 1.
+    Source: King and Zeng 2001, Logistic Regression in Rare Events Data.
+
+    Args:
+        y: One array of class numbers (n,) or (n, 1), or of one-hot rows (n, c).
+
+    Raises:
+        ValueError: There are no labels, or several arrays of them.
+
+    Example:
+        >>> import numpy as np
+        >>> from lumbre.training.data import balanced_class_weight
+        >>> balanced_class_weight(np.array([0, 0, 0, 1]))
+        {0: 0.6666666666666666, 1: 2.0}
+    """
+    if y is None or tree.is_nested(y):
+        raise ValueError("`class_weight` is only supported for Models with a single output.")
+    labels = _class_numbers(y)
+    classes, counts = np.unique(labels, return_counts=True)
+    share = labels.size / len(classes)
+    return {int(c): share / int(n) for c, n in zip(classes, counts, strict=True)}
+
+
+def given_or_balanced(class_weight: Any, labels: Callable[[], Any]) -> Any:
+    """The argument `class_weight`, with "balanced" replaced by what it means for the labels."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return balanced_class_weight(labels())
+    return class_weight
+
+
+def _class_numbers(y: Any) -> np.ndarray:
+    """The classes of labels, as whole numbers: of one-hot rows the place of the 1."""
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        if labels.shape[-1] != 1 and labels.size and labels.max() > 1:
+            raise ValueError(
+                f"`class_weight` needs one label per sample, or one-hot rows, but `y` has the shape "
+                f"{labels.shape} and numbers above 1. For labels per step, pass their weights as "
+                "`sample_weight`, of that shape"
+            )
+        labels = labels[..., 0] if labels.shape[-1] == 1 else np.argmax(labels, axis=-1)
+    return np.round(labels).astype("int64")

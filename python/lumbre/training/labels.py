@@ -15,7 +15,7 @@ import numpy as np
 from lumbre import losses, ops
 from lumbre.autograd import Tensor, as_tensor
 
-_SPARSE = (losses.sparse_categorical_crossentropy,)
+_SPARSE = (losses.sparse_categorical_crossentropy, losses.categorical_generalized_cross_entropy)
 _BINARY = (losses.binary_crossentropy, losses.binary_focal_crossentropy)
 _DISTRIBUTIONS = (losses.categorical_crossentropy, losses.categorical_focal_crossentropy)
 _SIGNS = (losses.hinge, losses.squared_hinge)

@@ -19,6 +19,8 @@ from lumbre.training.data import (
     ArrayData,
     batch_dtype,
     class_weight_to_sample_weights,
+    given_or_balanced,
+    to_arrays,
     unpack_x_y_sample_weight,
     with_class_weight,
 )
@@ -46,13 +48,14 @@ def make_feed(
         x: Arrays, or a source of batches.
         y, sample_weight: Arrays; None with a source.
         batch_size, steps, shuffle: As in `ArrayFeed`.
-        class_weight: From class numbers to weights.
+        class_weight: From class numbers to weights, or "balanced".
         nan_policy: "raise", "warn" or "allow".
 
     Raises:
         TypeError, ValueError: The data is not acceptable.
     """
     arguments.check_class_weight(class_weight)
+    class_weight = given_or_balanced(class_weight, lambda: _labels(x, y))
     if is_source(x):
         return _source_feed(model, kind, x, y, sample_weight, steps, shuffle, class_weight, nan_policy)
     data = x if isinstance(x, ArrayData) else ArrayData(x, y, sample_weight)
@@ -104,6 +107,16 @@ def _source_feed(
     feed = IterFeed(data, steps, lambda batch: admit(model, kind, batch, nan_policy, class_weight), weigh)
     admit(model, kind, feed.first_batch(), nan_policy, class_weight)
     return feed
+
+
+def _labels(x: Any, y: Any) -> Any:
+    """All labels, which balanced weights need to know before training."""
+    if is_source(x):
+        raise ValueError(
+            "`class_weight='balanced'` needs all labels before training, but `x` is a source of batches. "
+            "Count the classes and give a dict: the weight of a class is n / (classes * n of the class)"
+        )
+    return x.y if isinstance(x, ArrayData) else to_arrays(y, "y")
 
 
 def validation_parts(data: Any) -> tuple[Any, Any, Any]:

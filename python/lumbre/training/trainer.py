@@ -12,7 +12,13 @@ from lumbre.training import arguments, loops
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
-from lumbre.training.data import ArrayData, class_weight_to_sample_weights, split_off, to_arrays
+from lumbre.training.data import (
+    ArrayData,
+    class_weight_to_sample_weights,
+    given_or_balanced,
+    split_off,
+    to_arrays,
+)
 from lumbre.training.iterables import is_source
 from lumbre.training.prepare import (
     admit,
@@ -140,7 +146,7 @@ class Trainer(BatchSteps):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -164,7 +170,9 @@ class Trainer(BatchSteps):
                 `validation_split`.
             shuffle: Whether each epoch takes the samples in a new order (from NumPy's global
                 generator); "batch" shuffles only within batches.
-            class_weight: From class numbers to the weight of their samples.
+            class_weight: From class numbers to the weight of their samples (1 for those left out); or
+                "balanced", beyond Keras: n / (classes · samples of the class), so that all classes count
+                alike.
             sample_weight: Weights (n,) or (n, t) of the samples in loss and weighted metrics.
             initial_epoch: The number of the first epoch.
             steps_per_epoch: Steps in an epoch; by default one pass through the data.
@@ -317,7 +325,7 @@ class Trainer(BatchSteps):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | str | None = None,
         return_dict: bool = False,
     ) -> Any:
         """One training step on one batch.
@@ -342,8 +350,11 @@ class Trainer(BatchSteps):
                     f"Received: sample_weight={sample_weight}, class_weight={class_weight}"
                 )
             arguments.check_class_weight(class_weight)
-            sample_weight = class_weight_to_sample_weights(to_arrays(y, "y"), class_weight)
-        return self._on_batch("train", x, y, sample_weight, return_dict, class_weight)
+            y = to_arrays(y, "y")
+            weights = given_or_balanced(class_weight, lambda: y)
+            sample_weight = class_weight_to_sample_weights(y, weights)
+            return self._on_batch("train", x, y, sample_weight, return_dict, weights)
+        return self._on_batch("train", x, y, sample_weight, return_dict)
 
     @options
     def test_on_batch(

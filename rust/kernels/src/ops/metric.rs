@@ -1,4 +1,7 @@
-//! The metric rows: running means in float64, and accuracies per sample.
+//! The metric rows: running means and counts in float64, and accuracies per sample.
+
+mod counts;
+mod ranks;
 
 use super::softmaxes::{check_float, rows_of};
 use crate::CHAIN;
@@ -41,7 +44,41 @@ pub static ROWS: &[OpDef] = &[
         run: run_binary,
         ..OpDef::BASE
     },
+    OpDef {
+        name: "threshold_counts",
+        attrs: &["even", "soft"],
+        infer: counts::infer_thresholds,
+        run: counts::run_thresholds,
+        ..COUNTS
+    },
+    OpDef { name: "greatest_counts", infer: counts::infer_greatest, run: counts::run_greatest, ..COUNTS },
+    OpDef {
+        name: "confusion_counts",
+        attrs: &["ignored"],
+        infer: counts::infer_confusion,
+        run: counts::run_confusion,
+        ..COUNTS
+    },
+    OpDef {
+        name: "in_top_k",
+        attrs: &["k"],
+        layout: Layout::Dense,
+        infer: ranks::infer_in_top_k,
+        run: ranks::run_in_top_k,
+        ..OpDef::BASE
+    },
+    OpDef {
+        name: "only_top_k",
+        attrs: &["k", "fill"],
+        layout: Layout::Dense,
+        infer: ranks::infer_only_top_k,
+        scratch: ranks::scratch,
+        run: ranks::run_only_top_k,
+        ..OpDef::BASE
+    },
 ];
+
+const COUNTS: OpDef = OpDef { layout: Layout::Dense, scratch: counts::scratch, tasks: counts::tasks, ..OpDef::BASE };
 
 // --------------------------------------------------------------------------------------------------------------- mean
 
@@ -56,19 +93,24 @@ fn infer_mean(ins: &[Meta], inouts: &[Meta], _: &Attrs) -> Result<Vec<Meta>, Fau
         _ => return Err(Fault::Value(format!("mean_update: expected values and perhaps weights, got {ins:?}"))),
     };
     check_float("mean_update", "values", values)?;
-    let Some(weights) = weights else { return Ok(Vec::new()) };
+    weights.map_or(Ok(()), |weights| check_weights("mean_update", values, weights))?;
+    Ok(Vec::new())
+}
+
+/// Weights of the values' dtype whose axes are the values' first ones.
+fn check_weights(op: &str, values: &Meta, weights: &Meta) -> Result<(), Fault> {
     if weights.dtype != values.dtype {
         let (got, want) = (weights.dtype.name(), values.dtype.name());
-        return Err(Fault::Type(format!("mean_update: the weights must be {want} as the values are, got {got}")));
+        return Err(Fault::Type(format!("{op}: the weights must be {want} as the values are, got {got}")));
     }
     // (n, 1, 1) weighs samples as (n,) does.
     let trimmed = weights.shape.iter().rposition(|&d| d != 1).map_or(0, |last| last + 1);
     if values.shape.starts_with(&weights.shape[..trimmed]) {
-        return Ok(Vec::new());
+        return Ok(());
     }
     Err(Fault::Value(format!(
-        "mean_update: the weights' shape must be that of the values or begin as it does (one weight for each sample), \
-         got weights {} for values {}",
+        "{op}: the weights' shape must be that of the values or begin as it does (one weight for each sample), got \
+         weights {} for values {}",
         weights.shape, values.shape
     )))
 }
@@ -210,10 +252,15 @@ fn infer_binary(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, Fault>
 #[inline(always)]
 fn argmax<T: Num, S: Lanes>(s: S, x: &[T]) -> Option<usize> {
     const BLOCK: usize = 16;
-    let better = |v: T, best: T| v > best || (v.is_nan() && !best.is_nan());
     if x.len() <= 2 * BLOCK {
-        let after = |best: usize, i: usize| if better(x[i], x[best]) { i } else { best };
-        return (!x.is_empty()).then(|| (1..x.len()).fold(0, after));
+        // Without a branch: which of a few numbers is the greatest cannot be foreseen.
+        let (mut best, mut at, mut nan) = (*x.first()?, 0, false);
+        for (i, &v) in x.iter().enumerate() {
+            let better = usize::from(v > best).wrapping_neg();
+            (best, at) = (if v > best { v } else { best }, (at & !better) | (i & better));
+            nan |= v.is_nan();
+        }
+        return if nan { x.iter().position(|v| v.is_nan()) } else { Some(at) };
     }
     let max = reduce::fold::<T, S, Max>(s, x);
     let found = |v: &T| if max.is_nan() { v.is_nan() } else { *v == max };

@@ -207,3 +207,21 @@ def test_a_model_lets_go_of_its_data() -> None:
     del x, y
     gc.collect()
     assert [r() for r in held] == [None, None]
+
+
+def test_a_model_goes_with_its_last_user() -> None:
+    """With its weights, slots and programs, and without waiting for Python to look for cycles."""
+    x, y = np.ones((64, 8), "float32"), np.ones((64, 1))
+    model = lumbre.Sequential([lumbre.Input((8,)), lumbre.layers.Dense(4), lumbre.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    history = model.fit(x, y, validation_data=(x, y), epochs=4, verbose=0)
+    model.predict(x, verbose=0)
+    held = weakref.ref(model)
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert held() is None
+    finally:
+        gc.enable()
+    assert history.model is None and len(history.history["loss"]) == 4

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from lumbre import tree
-from lumbre.callbacks.callback import Callback
 from lumbre.callbacks.callback_list import HOOKS, CallbackList, check_callback
 from lumbre.lookup import did_you_mean
 

@@ -296,22 +296,40 @@ fn fold_chunks<S: Lanes, R: Fold, const W: usize>(
     totals
 }
 
-/// The fold of `len` values that are computed as they are needed: `f(i, n)` gives values i..i+n in its first n lanes
-/// (n = N but at the end of a chunk) and is called once for each, in ascending order.
+/// `W` folds of `len` values each that are computed as they are needed: `f(w, i, n)` gives values i..i+n of fold w in
+/// its first n lanes (n = N but at the end of a chunk) and is called once for each, in ascending order.
 #[inline(always)]
-pub fn fold_with<S: Lanes, R: Fold>(s: S, len: usize, mut f: impl FnMut(usize, usize) -> S::F) -> f32 {
-    let mut total = R::start();
+pub fn folds_with<S: Lanes, R: Fold, const W: usize>(
+    s: S,
+    len: usize,
+    mut f: impl FnMut(usize, usize, usize) -> S::F,
+) -> [f32; W] {
+    let mut totals = [R::start(); W];
     let mut from = 0;
     while from < len {
-        let [chunk] = fold_chunks::<S, R, 1>(
+        let chunks = fold_chunks::<S, R, W>(
             s,
             CHAIN.min(len - from),
             #[inline(always)]
-            |_, i, n| f(from + i, n),
+            |w, i, n| f(w, from + i, n),
         );
-        total = if from == 0 { chunk } else { R::join(total, chunk) };
+        for (total, chunk) in totals.iter_mut().zip(chunks) {
+            *total = if from == 0 { chunk } else { R::join(*total, chunk) };
+        }
         from += CHAIN;
     }
+    totals
+}
+
+/// The fold of `len` values; see [`folds_with`].
+#[inline(always)]
+pub fn fold_with<S: Lanes, R: Fold>(s: S, len: usize, mut f: impl FnMut(usize, usize) -> S::F) -> f32 {
+    let [total] = folds_with::<S, R, 1>(
+        s,
+        len,
+        #[inline(always)]
+        |_, i, n| f(i, n),
+    );
     total
 }
 

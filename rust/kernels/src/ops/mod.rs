@@ -5,6 +5,7 @@ use crate::op::OpDef;
 pub mod elementwise;
 pub mod loss;
 pub mod metric;
+pub mod normalization;
 pub mod optimizer;
 pub mod products;
 pub mod random;
@@ -19,6 +20,7 @@ pub static FAMILIES: &[&[OpDef]] = &[
     shapes::ROWS,
     products::ROWS,
     softmaxes::ROWS,
+    normalization::ROWS,
     loss::ROWS,
     random::ROWS,
     optimizer::ROWS,

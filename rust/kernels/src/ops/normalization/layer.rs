@@ -1,0 +1,298 @@
+//! Rows for themselves: layer normalization (Ba, Kiros, Hinton 2016, "Layer normalization") and, with the attribute
+//! `rms`, the one by the root mean square alone (Zhang, Sennrich 2019, "Root mean square layer normalization").
+//!
+//! With r = 1 / √(variance + ε) and x̂ = r · (x − mean), y = γ · x̂ + β. The gradient, with h = γ · g, is
+//! dx = r · (h − mean(h) − x̂ · mean(h · x̂)), dγ = Σ g · x̂ and dβ = Σ g over all rows. With `rms`, means of x and h count
+//! as zero. Each row is worked on while it is in the first cache.
+
+use super::{Grid, Real, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use crate::lanes::{Kernel, Lanes};
+use crate::op::{Attrs, Fault, Scratch};
+use crate::reduce::{Sum, fold_rows};
+use crate::team::Part;
+use crate::view::{Meta, View};
+use std::ops::Range;
+
+/// Rows that are worked on side by side: one alone would wait for its own sums.
+const TOGETHER: usize = 4;
+
+pub(super) fn infer(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
+    let op = "layer_normalization";
+    let x = check_x(op, ins)?;
+    let (row, column) = row_and_column(&x);
+    check_rest(op, &ins[1..], &[(attrs.flag(1, false), "gamma", column), (attrs.flag(2, false), "beta", column)])?;
+    Ok(vec![x, row, row])
+}
+
+pub(super) fn run<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
+    let grid = Grid::of(&ins[0].meta);
+    let mut rest = ins[1..].iter();
+    let rows = part.span(grid.rows, (2048 / grid.cols.max(1)).max(1));
+    // SAFETY: the workers' rows are disjoint.
+    let (mean, inverse) = unsafe { (outs[1].write(rows.clone()), outs[2].write(rows.clone())) };
+    part.level.run(Forward::<T> {
+        x: ins[0].ptr(),
+        y: outs[0].ptr(),
+        gamma: next(&mut rest, attrs.flag(1, false)).map(View::read),
+        beta: next(&mut rest, attrs.flag(2, false)).map(View::read),
+        mean,
+        inverse,
+        first: rows.start,
+        cols: grid.cols,
+        epsilon: epsilon(attrs),
+        rms: attrs.flag(3, false),
+    });
+}
+
+struct Forward<'a, T> {
+    x: *const T,
+    y: *mut T, // may be the memory of x
+    gamma: Option<&'a [T]>,
+    beta: Option<&'a [T]>,
+    mean: &'a mut [T],
+    inverse: &'a mut [T],
+    first: usize,
+    cols: usize,
+    epsilon: f64,
+    rms: bool,
+}
+
+impl<T: Real> Kernel for Forward<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Lanes>(mut self, s: S) {
+        let (mut i, count) = (0, self.mean.len());
+        while i + TOGETHER <= count {
+            self.rows::<S, TOGETHER>(s, i);
+            i += TOGETHER;
+        }
+        while i < count {
+            self.rows::<S, 1>(s, i);
+            i += 1;
+        }
+    }
+}
+
+impl<T: Real> Forward<'_, T> {
+    /// W rows, from the i-th of this worker on.
+    #[inline(always)]
+    fn rows<S: Lanes, const W: usize>(&mut self, s: S, i: usize) {
+        let (n, start) = (self.cols, (self.first + i) * self.cols);
+        let (x, y) = (self.x.wrapping_add(start), self.y.wrapping_add(start));
+        let mut mean = [T::ZERO; W];
+        if !self.rms {
+            // SAFETY: W rows of n elements begin at x.
+            mean = T::sums::<S, W>(
+                s,
+                n,
+                #[inline(always)]
+                |w, i, k| unsafe { T::load(s, x.add(w * n + i), k) },
+            );
+            mean.iter_mut().for_each(|mean| *mean = mean.over(n));
+        }
+        let squares = T::sums::<S, W>(
+            s,
+            n,
+            #[inline(always)]
+            |w, i, k| {
+                // SAFETY: as above.
+                let d = T::sub(s, unsafe { T::load(s, x.add(w * n + i), k) }, T::splat(s, mean[w]));
+                T::mul(s, d, d)
+            },
+        );
+        let inverse = squares.map(|sum| T::of(1.0 / (sum.wide() / n as f64 + self.epsilon).sqrt()));
+        self.mean[i..i + W].copy_from_slice(&mean);
+        self.inverse[i..i + W].copy_from_slice(&inverse);
+        let (one, zero) = (T::splat(s, T::ONE), T::splat(s, T::ZERO));
+        vectors(
+            T::width::<S>(),
+            0..n,
+            #[inline(always)]
+            |i, k| {
+                // SAFETY: γ and β have n elements; W rows of as many begin at x and y, and i + k does not exceed n.
+                unsafe {
+                    let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
+                    let beta = self.beta.map_or(zero, |beta| T::load(s, beta.as_ptr().add(i), k));
+                    for w in 0..W {
+                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
+                        let unit = T::mul(s, d, T::splat(s, inverse[w]));
+                        T::store(s, y.add(w * n + i), T::fma(s, unit, gamma, beta), k);
+                    }
+                }
+            },
+        );
+    }
+}
+
+pub(super) fn infer_grad(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>, Fault> {
+    let op = "layer_normalization_grad";
+    let x = check_x(op, ins)?;
+    let (row, column) = row_and_column(&x);
+    let scale = attrs.flag(0, false);
+    check_rest(
+        op,
+        &ins[1..],
+        &[(true, "the gradient", x), (true, "mean", row), (true, "inverse", row), (scale, "gamma", column)],
+    )?;
+    let mut outs = if attrs.flag(2, true) { vec![x] } else { vec![] };
+    outs.extend([column, column].into_iter().filter(|_| attrs.flag(3, true)));
+    Ok(outs)
+}
+
+pub(super) fn scratch_grad(ins: &[Meta], _: &[Meta], attrs: &Attrs, _: usize) -> usize {
+    let grid = Grid::of(&ins[0]);
+    if attrs.flag(3, true) { 2 * grid.blocks * grid.cols * ins[0].dtype.size() } else { 0 }
+}
+
+pub(super) fn run_grad<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
+    let grid = Grid::of(&ins[0].meta);
+    let (with_dx, with_sums) = (attrs.flag(2, true), attrs.flag(3, true));
+    part.level.run(Backward::<T> {
+        grid,
+        x: ins[0].ptr(),
+        g: ins[1].ptr(),
+        mean: ins[2].read(),
+        inverse: ins[3].read(),
+        gamma: next(&mut ins[4..].iter(), attrs.flag(0, false)).map(View::read),
+        dx: with_dx.then(|| outs[0].ptr()),
+        sums: with_sums.then_some(scratch),
+        rms: attrs.flag(1, false),
+        blocks: part.span(grid.blocks, 1),
+    });
+    if with_sums {
+        part.barrier();
+        let columns = part.span(grid.cols, 16);
+        // SAFETY: the workers' columns are disjoint; the blocks' sums were written before the barrier.
+        let (d_gamma, d_beta, sums) = unsafe {
+            let outs = &outs[with_dx as usize..];
+            (outs[0].write(columns.clone()), outs[1].write(columns.clone()), scratch.read(0, 2 * grid.blocks * grid.cols))
+        };
+        part.level.run(Join::<T> { grid, sums, columns, d_gamma, d_beta });
+    }
+}
+
+struct Backward<'a, T> {
+    grid: Grid,
+    x: *const T,
+    g: *const T,
+    mean: &'a [T],
+    inverse: &'a [T],
+    gamma: Option<&'a [T]>,
+    dx: Option<*mut T>,
+    /// Where each block's Σ g · x̂ and Σ g go, column by column.
+    sums: Option<Scratch>,
+    rms: bool,
+    blocks: Range<usize>,
+}
+
+impl<T: Real> Kernel for Backward<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let cols = self.grid.cols;
+        for block in self.blocks.clone() {
+            let sums = match &self.sums {
+                Some(memory) => {
+                    // SAFETY: one worker alone has this block.
+                    let sums = unsafe { memory.slice::<T>(2 * block * cols * size_of::<T>(), 2 * cols) };
+                    sums.fill(T::ZERO);
+                    sums.as_mut_ptr()
+                }
+                None => std::ptr::null_mut(),
+            };
+            let mut rows = self.grid.rows_of(block);
+            while rows.len() >= TOGETHER {
+                self.rows::<S, TOGETHER>(s, rows.start, sums);
+                rows.start += TOGETHER;
+            }
+            for row in rows {
+                self.rows::<S, 1>(s, row, sums);
+            }
+        }
+    }
+}
+
+impl<T: Real> Backward<'_, T> {
+    /// W rows from `row` on. `sums` is null or has the two sums of each column.
+    #[inline(always)]
+    fn rows<S: Lanes, const W: usize>(&self, s: S, row: usize, sums: *mut T) {
+        let n = self.grid.cols;
+        let (x, g) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n));
+        let one = T::splat(s, T::ONE);
+        let (mut mean, mut inverse) = ([T::ZERO; W], [T::ZERO; W]);
+        mean.copy_from_slice(&self.mean[row..row + W]);
+        inverse.copy_from_slice(&self.inverse[row..row + W]);
+        // dx = r · h + shift − (x − mean) · slope
+        let (mut shift, mut slope) = ([T::ZERO; W], [T::ZERO; W]);
+        if self.dx.is_some() {
+            for w in 0..W {
+                // SAFETY: γ has n elements, and W rows of as many begin at x and g.
+                let [h, hx] = T::sums::<S, 2>(
+                    s,
+                    n,
+                    #[inline(always)]
+                    |which, i, k| unsafe {
+                        let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
+                        let h = T::mul(s, T::load(s, g.add(w * n + i), k), gamma);
+                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
+                        if which == 0 { h } else { T::mul(s, h, d) }
+                    },
+                );
+                let r = inverse[w].wide();
+                shift[w] = if self.rms { T::ZERO } else { T::of(-r * h.wide() / n as f64) };
+                slope[w] = T::of(-r * r * r * hx.wide() / n as f64);
+            }
+        }
+        vectors(
+            T::width::<S>(),
+            0..n,
+            #[inline(always)]
+            |i, k| {
+                // SAFETY: γ has n elements, `sums` twice as many unless it is null, and W rows of n begin at x, g and dx.
+                unsafe {
+                    let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
+                    let mut acc = [T::splat(s, T::ZERO); 2];
+                    if !sums.is_null() {
+                        acc = [T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k)];
+                    }
+                    for w in 0..W {
+                        let g = T::load(s, g.add(w * n + i), k);
+                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
+                        let r = T::splat(s, inverse[w]);
+                        acc = [T::fma(s, g, T::mul(s, d, r), acc[0]), T::add(s, acc[1], g)];
+                        if let Some(dx) = self.dx {
+                            let h = T::fma(s, T::mul(s, g, gamma), r, T::splat(s, shift[w]));
+                            T::store(s, dx.add((row + w) * n + i), T::fma(s, d, T::splat(s, slope[w]), h), k);
+                        }
+                    }
+                    if !sums.is_null() {
+                        T::store(s, sums.add(i), acc[0], k);
+                        T::store(s, sums.add(n + i), acc[1], k);
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Adds up the blocks' sums, left to right.
+struct Join<'a, T> {
+    grid: Grid,
+    sums: &'a [T],
+    columns: Range<usize>,
+    d_gamma: &'a mut [T],
+    d_beta: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Join<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let n = self.grid.cols;
+        for (which, out) in [self.d_gamma, self.d_beta].into_iter().enumerate() {
+            out.fill(T::ZERO);
+            let row = |block: usize| &self.sums[(2 * block + which) * n..][self.columns.clone()];
+            fold_rows::<T, S, Sum>(s, out, 0..self.grid.blocks, row);
+        }
+    }
+}

@@ -188,7 +188,11 @@ trait Real: Num {
     /// 0 where a < 0, else a.
     fn not_negative<S: Lanes>(s: S, a: Self::V<S>) -> Self::V<S>;
     /// The sums of `len` values each, in the order of [`reduce`]: `f(w, i, n)` gives values i..i + n of sum w.
-    fn sums<S: Lanes, const W: usize>(s: S, len: usize, f: impl FnMut(usize, usize, usize) -> Self::V<S>) -> [Self; W];
+    fn sums<S: Lanes, const W: usize>(
+        s: S,
+        len: usize,
+        f: impl FnMut(usize, usize, usize) -> Self::V<S>,
+    ) -> [Self; W];
     /// The nearest one.
     fn of(x: f64) -> Self;
     /// The same number.

@@ -327,11 +327,8 @@ impl<T: Real> Kernel for Join<'_, T> {
                         let old = T::load(s, mean.add(i), k);
                         let d = T::sub(s, T::load(s, means.as_ptr().add(i), k), old);
                         T::store(s, mean.add(i), T::fma(s, d, moved, old), k);
-                        let sum = T::add(
-                            s,
-                            T::load(s, variance.add(i), k),
-                            T::load(s, deviations.as_ptr().add(i), k),
-                        );
+                        let sum =
+                            T::add(s, T::load(s, variance.add(i), k), T::load(s, deviations.as_ptr().add(i), k));
                         T::store(s, variance.add(i), T::fma(s, T::mul(s, d, d), spread, sum), k);
                     }
                 },

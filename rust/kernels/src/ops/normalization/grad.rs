@@ -223,7 +223,8 @@ impl<T: Real> Kernel for Backward<'_, T> {
         let (mean, terms) = (self.mean.as_ptr(), self.terms.as_ptr());
         // Backwards: what was read last is still in a cache.
         for row in self.rows.clone().rev() {
-            let (x, g, dx) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n), self.dx.wrapping_add(row * n));
+            let (x, g, dx) =
+                (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n), self.dx.wrapping_add(row * n));
             let kept = self.mask.is_none_or(|mask| mask[row] != 0);
             vectors(
                 T::width::<S>(),

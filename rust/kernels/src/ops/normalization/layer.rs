@@ -5,6 +5,8 @@
 //! dx = r · (h − mean(h) − x̂ · mean(h · x̂)), dγ = Σ g · x̂ and dβ = Σ g over all rows. With `rms`, means of x and h count
 //! as zero. Each row is worked on while it is in the first cache.
 
+#![allow(clippy::needless_range_loop)] // iterators stay calls in builds without link-time optimisation
+
 use super::{Grid, Real, check_rest, check_x, epsilon, next, row_and_column, vectors};
 use crate::lanes::{Kernel, Lanes};
 use crate::op::{Attrs, Fault, Scratch};
@@ -88,7 +90,9 @@ impl<T: Real> Forward<'_, T> {
                 #[inline(always)]
                 |w, i, k| unsafe { T::load(s, x.add(w * n + i), k) },
             );
-            mean.iter_mut().for_each(|mean| *mean = mean.over(n));
+            for w in 0..W {
+                mean[w] = mean[w].over(n);
+            }
         }
         let squares = T::sums::<S, W>(
             s,
@@ -100,10 +104,12 @@ impl<T: Real> Forward<'_, T> {
                 T::mul(s, d, d)
             },
         );
-        let inverse = squares.map(|sum| T::of(1.0 / (sum.wide() / n as f64 + self.epsilon).sqrt()));
-        self.mean[i..i + W].copy_from_slice(&mean);
-        self.inverse[i..i + W].copy_from_slice(&inverse);
-        let (one, zero) = (T::splat(s, T::ONE), T::splat(s, T::ZERO));
+        let mut inverse = [T::ZERO; W];
+        for w in 0..W {
+            inverse[w] = T::of(1.0 / (squares[w].wide() / n as f64 + self.epsilon).sqrt());
+            self.mean[i + w] = mean[w];
+            self.inverse[i + w] = inverse[w];
+        }
         vectors(
             T::width::<S>(),
             0..n,
@@ -111,8 +117,14 @@ impl<T: Real> Forward<'_, T> {
             |i, k| {
                 // SAFETY: γ and β have n elements; W rows of as many begin at x and y, and i + k does not exceed n.
                 unsafe {
-                    let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
-                    let beta = self.beta.map_or(zero, |beta| T::load(s, beta.as_ptr().add(i), k));
+                    let gamma = match self.gamma {
+                        Some(gamma) => T::load(s, gamma.as_ptr().add(i), k),
+                        None => T::splat(s, T::ONE),
+                    };
+                    let beta = match self.beta {
+                        Some(beta) => T::load(s, beta.as_ptr().add(i), k),
+                        None => T::splat(s, T::ZERO),
+                    };
                     for w in 0..W {
                         let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
                         let unit = T::mul(s, d, T::splat(s, inverse[w]));
@@ -165,7 +177,11 @@ pub(super) fn run_grad<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], at
         // SAFETY: the workers' columns are disjoint; the blocks' sums were written before the barrier.
         let (d_gamma, d_beta, sums) = unsafe {
             let outs = &outs[with_dx as usize..];
-            (outs[0].write(columns.clone()), outs[1].write(columns.clone()), scratch.read(0, 2 * grid.blocks * grid.cols))
+            (
+                outs[0].write(columns.clone()),
+                outs[1].write(columns.clone()),
+                scratch.read(0, 2 * grid.blocks * grid.cols),
+            )
         };
         part.level.run(Join::<T> { grid, sums, columns, d_gamma, d_beta });
     }
@@ -213,12 +229,24 @@ impl<T: Real> Kernel for Backward<'_, T> {
 }
 
 impl<T: Real> Backward<'_, T> {
+    /// γ from column i on, or ones.
+    ///
+    /// # Safety
+    /// i + k does not exceed the number of columns.
+    #[inline(always)]
+    unsafe fn gamma<S: Lanes>(&self, s: S, i: usize, k: usize) -> T::V<S> {
+        match self.gamma {
+            // SAFETY: γ has as many elements as there are columns.
+            Some(gamma) => unsafe { T::load(s, gamma.as_ptr().add(i), k) },
+            None => T::splat(s, T::ONE),
+        }
+    }
+
     /// W rows from `row` on. `sums` is null or has the two sums of each column.
     #[inline(always)]
     fn rows<S: Lanes, const W: usize>(&self, s: S, row: usize, sums: *mut T) {
         let n = self.grid.cols;
         let (x, g) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n));
-        let one = T::splat(s, T::ONE);
         let (mut mean, mut inverse) = ([T::ZERO; W], [T::ZERO; W]);
         mean.copy_from_slice(&self.mean[row..row + W]);
         inverse.copy_from_slice(&self.inverse[row..row + W]);
@@ -232,8 +260,7 @@ impl<T: Real> Backward<'_, T> {
                     n,
                     #[inline(always)]
                     |which, i, k| unsafe {
-                        let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
-                        let h = T::mul(s, T::load(s, g.add(w * n + i), k), gamma);
+                        let h = T::mul(s, T::load(s, g.add(w * n + i), k), self.gamma(s, i, k));
                         let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
                         if which == 0 { h } else { T::mul(s, h, d) }
                     },
@@ -250,7 +277,7 @@ impl<T: Real> Backward<'_, T> {
             |i, k| {
                 // SAFETY: γ has n elements, `sums` twice as many unless it is null, and W rows of n begin at x, g and dx.
                 unsafe {
-                    let gamma = self.gamma.map_or(one, |gamma| T::load(s, gamma.as_ptr().add(i), k));
+                    let gamma = self.gamma(s, i, k);
                     let mut acc = [T::splat(s, T::ZERO); 2];
                     if !sums.is_null() {
                         acc = [T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k)];

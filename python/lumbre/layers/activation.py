@@ -16,7 +16,6 @@ def _masked_logit(dtype: str) -> float:
     return -3e4 if dtype == "float16" else -1e9
 
 
-
 class _Elementwise(Layer):
     """A layer without weights whose outputs have the shape of its inputs."""
 
@@ -132,9 +131,7 @@ class LeakyReLU(_Elementwise):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:  # its name before Keras 3
             negative_slope = kwargs.pop("alpha")
-            warnings.warn(
-                "Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2
-            )
+            warnings.warn("Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2)
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
             raise ValueError(

@@ -244,10 +244,10 @@ class BatchNormalization(_Affine):
             return
         self.__dict__["_warned"] = True  # not an attribute that recorded steps depend on
         warnings.warn(
-            f"Layer '{self.name}' (BatchNormalization) was called in training on inputs of shape {shape}, with "
-            "a single value of each feature: it is its own mean, so the output is beta whatever the input, and "
-            "the moving variance is drawn to 0. Use larger batches (the last one of an epoch may be small: "
-            "choose a batch size that leaves no single sample) or LayerNormalization.",
+            f"Layer '{self.name}' (BatchNormalization) was called in training on inputs of shape {shape}, "
+            "with a single value of each feature: it is its own mean, so the output is beta whatever the "
+            "input, and the moving variance is drawn to 0. Use larger batches (the last one of an epoch may "
+            "be small: choose a batch size that leaves no single sample) or LayerNormalization.",
             stacklevel=2,
         )
 
@@ -325,8 +325,8 @@ class LayerNormalization(_Affine):
     ) -> None:
         if rms_scaling:
             raise ValueError(
-                "LayerNormalization does not support rms_scaling=True, which scaled by the variance and not by "
-                "the root mean square: use RMSNormalization"
+                "LayerNormalization does not support rms_scaling=True, which scaled by the variance and not "
+                "by the root mean square: use RMSNormalization"
             )
         super().__init__(
             *(center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer),

@@ -137,8 +137,6 @@ from lumbre.ops.normalization import (
     batch_normalization,
     batch_normalization_training,
     layer_normalization,
-    moments,
-    normalize,
     rms_normalization,
 )
 from lumbre.ops.optimizer import (
@@ -204,7 +202,9 @@ from lumbre.ops.softmaxes import (
 from lumbre.ops.statistics import (
     count_nonzero,
     logsumexp,
+    moments,
     norm,
+    normalize,
     std,
     var,
 )
@@ -303,9 +303,9 @@ __all__ = [
     "linear_grad_input",
     "linear_grad_weights",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_sigmoid",
     "log_softmax",
     "logical_and",

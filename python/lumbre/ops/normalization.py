@@ -1,4 +1,4 @@
-"""Normalization: of each row for itself, or of each column over all rows; the kernels work over the last axis."""
+"""Normalization of each row for itself, or of each column; the kernels work over the last axis."""
 
 from __future__ import annotations
 
@@ -13,101 +13,16 @@ from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
 from lumbre.ops import reduce as rd
 from lumbre.ops import shapes as sh
-from lumbre.ops.axes import normalize_axes, normalize_axis
+from lumbre.ops.axes import normalize_axis
 from lumbre.ops.dtypes import cast, floating
 from lumbre.ops.optimizer import cells_of, results
 from lumbre.ops.softmaxes import over_last
-from lumbre.ops.statistics import norm, var
 from lumbre.ops.table import Bad, Case, In, op
 
 _3D = In((3, 4, 5))
-_TINY = float(np.finfo("float32").tiny)  # what is less counts as zero
 
 
-# ---------------------------------------------------------------------------------------------------- moments
-
-
-@op(
-    ref=lambda x, axes, keepdims=False: (
-        np.mean(x, axis=axes, keepdims=keepdims),
-        np.var(x, axis=axes, keepdims=keepdims),
-    ),
-    cases=[Case((_3D, 1)), Case((_3D, (0, -1), True)), Case((In((40, 3)), 0), ulp=16)],
-    bad=[Bad((np.ones((2, 3), "float32"), 2), IndexError, "axis 2 is out of range")],
-)
-def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
-    """The mean and the (biased) variance over axes.
-
-    Args:
-        x: A tensor.
-        axes: An axis, several, or None for all.
-        keepdims: Whether the axes stay, with size 1.
-        synchronized: Accepted as in Keras: there is one replica.
-
-    Raises:
-        IndexError, ValueError: An axis is out of range or named twice.
-
-    Example:
-        >>> from lumbre import ops
-        >>> mean, variance = ops.moments([1.0, 2.0, 3.0, 4.0], axes=0)
-        >>> mean.item(), variance.item()
-        (2.5, 1.25)
-    """
-    t = as_tensor(x)
-    normalize_axes("moments", axes, t.ndim)
-    return rd.mean(t, axes, keepdims), var(t, axes, keepdims)
-
-
-def _normalize_ref(x: Any, axis: Any = -1, order: int = 2, epsilon: float = 1e-7) -> Any:
-    size = np.sum(np.abs(x) ** order, axis=axis, keepdims=True) ** (1 / order)
-    return x / np.maximum(size, epsilon)
-
-
-@op(
-    ref=_normalize_ref,
-    cases=[
-        Case((_3D,)),
-        Case((_3D, 1)),
-        Case((_3D, (0, 2))),
-        Case((_3D, -1, 1)),
-        Case((In((3, 4), 0.5, 2.0), 0, 3), ulp=16),
-        Case((In((0, 3)),)),
-    ],
-    bad=[Bad((np.ones(3, "float32"), -1, 0), ValueError, "`order` must be an int >= 1. Received: order=0")],
-)
-def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
-    """x / max(‖x‖, ε), with the norm of an order over axes.
-
-    Args:
-        x: A tensor.
-        axis: The axis, or several.
-        order: 2 for √Σx², in general (Σ|x|ᵖ)^(1/p).
-        epsilon: ε, `config.epsilon()` by default.
-
-    Raises:
-        ValueError: `order` is no positive whole number.
-        IndexError, ValueError: An axis is out of range or named twice.
-
-    Example:
-        >>> from lumbre import ops
-        >>> ops.normalize([3.0, 4.0]).numpy()
-        array([0.6, 0.8], dtype=float32)
-    """
-    if not isinstance(order, int) or order < 1:
-        raise ValueError(f"Argument `order` must be an int >= 1. Received: order={order}")
-    epsilon = config.epsilon() if epsilon is None else epsilon
-    (t,), back = floating(x)
-    if t.ndim == 0:
-        t = sh.reshape(t, (1,))
-    if order == 2:
-        # The gradient at 0 is finite: there the least square takes the place of the sum.
-        squares = rd.sum(ew.square(t), axis, keepdims=True)
-        least = max(epsilon * epsilon, _TINY)
-        return back(ew.multiply(t, ew.rsqrt(ew.maximum(squares, least))))
-    return back(ew.divide(t, ew.maximum(norm(t, order, axis, keepdims=True), epsilon)))
-
-
-# ------------------------------------------------------------------------------------------ gradients made of ops
+# -------------------------------------------------------------------------------------- gradients made of ops
 
 
 def _gradients(
@@ -149,12 +64,12 @@ def _normalized(
     return record(y, tuple(t for t, _ in given), rules, pre=pre, name=name)
 
 
-def _flags(**operands: Tensor | None) -> tuple[list[Tensor], dict[str, bool]]:
+def _flags(**operands: Tensor | None) -> tuple[list[Tensor], dict[str, Any]]:
     """The operands that are given, and for the kernel which are."""
     return [t for t in operands.values() if t is not None], {k: t is not None for k, t in operands.items()}
 
 
-# ------------------------------------------------------------------------------------------------- of each row
+# ------------------------------------------------------------------------------------------------ of each row
 
 
 def _row_ref(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-7) -> Any:
@@ -296,7 +211,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
     return _rows("rms_normalization", x, scale, None, axis, epsilon, rms=True)
 
 
-# ---------------------------------------------------------------------------------------------- of each column
+# --------------------------------------------------------------------------------------------- of each column
 
 
 def _apply_ref(
@@ -399,7 +314,8 @@ def batch_normalization(
         (offset, lambda g, _: g),
     ]
     present = [(operand, rule) for operand, rule in rules if operand is not None]
-    y = record(y, *zip(*present, strict=True), name="batch_normalization")
+    operands = tuple(operand for operand, _ in present)
+    y = record(y, operands, tuple(rule for _, rule in present), name="batch_normalization")
     return back(sh.moveaxis(y, -1, last))
 
 
@@ -526,8 +442,8 @@ def batch_normalization_training(
         if grad_enabled():
             return _gradients(t, gamma, g, tuple(range(t.ndim - 1)), epsilon, mask)
         operands, dx = [t, g, mean, variance, *_given(gamma, mask)], t.requires_grad
-        options = {"scale": flags["scale"], "masked": flags["masked"], "epsilon": float(epsilon)}
-        outs = kernel("batch_normalization_grad", *operands, **options, dx=dx)
+        options: dict[str, Any] = {"scale": flags["scale"], "masked": flags["masked"], "dx": dx}
+        outs = kernel("batch_normalization_grad", *operands, **options, epsilon=float(epsilon))
         return outs if dx else (None, *outs)
 
     y = back(_normalized(y, t, gamma, beta, gradients, "batch_normalization_training"))

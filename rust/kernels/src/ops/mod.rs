@@ -9,6 +9,7 @@ pub mod normalization;
 pub mod optimizer;
 pub mod products;
 pub mod random;
+mod real;
 pub mod reduce;
 pub mod shapes;
 pub mod softmaxes;

@@ -8,10 +8,11 @@
 //! Golub, LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances". So x is read twice:
 //! for its moments and to be normalized.
 
-use super::{Grid, Real, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
 use crate::dtype::DType;
 use crate::lanes::{Kernel, Lanes};
 use crate::op::{Attrs, Fault, Scratch};
+use crate::ops::real::{Real, Width};
 use crate::team::Part;
 use crate::view::{Meta, View};
 use std::ops::Range;
@@ -29,29 +30,30 @@ struct Apply<'a, T> {
     rows: Range<usize>,
 }
 
-impl<T: Real> Kernel for Apply<'_, T> {
+impl<T: Width> Kernel for Apply<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let n = self.mean.len();
         assert!(self.factor.len() == n && self.shift.is_none_or(|shift| shift.len() == n));
         // Backwards: what was read last is still in a cache.
         for row in self.rows.rev() {
             let (x, y) = (self.x.wrapping_add(row * n), self.y.wrapping_add(row * n));
             vectors(
-                T::width::<S>(),
+                r.width(),
                 0..n,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: all of them have n elements, and i + k does not exceed it.
                     unsafe {
-                        let d = T::sub(s, T::load(s, x.add(i), k), T::load(s, self.mean.as_ptr().add(i), k));
-                        let factor = T::load(s, self.factor.as_ptr().add(i), k);
+                        let d = r.sub(r.load(x.add(i), k), r.load(self.mean.as_ptr().add(i), k));
+                        let factor = r.load(self.factor.as_ptr().add(i), k);
                         let shift = match self.shift {
-                            Some(shift) => T::load(s, shift.as_ptr().add(i), k),
-                            None => T::splat(s, T::ZERO),
+                            Some(shift) => r.load(shift.as_ptr().add(i), k),
+                            None => r.of(0.0),
                         };
-                        T::store(s, y.add(i), T::fma(s, d, factor, shift), k);
+                        r.store(y.add(i), r.fma(d, factor, shift), k);
                     }
                 },
             );
@@ -67,26 +69,27 @@ pub(super) struct Factors<'a, T> {
     pub factor: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Factors<'_, T> {
+impl<T: Width> Kernel for Factors<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let n = self.factor.len();
         assert!(self.variance.len() == n && self.gamma.is_none_or(|gamma| gamma.len() == n));
-        let (epsilon, factor) = (T::splat(s, T::of(self.epsilon)), self.factor.as_mut_ptr());
+        let (epsilon, factor) = (r.of(self.epsilon), self.factor.as_mut_ptr());
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: all of them have n elements, and i + k does not exceed it.
                 unsafe {
-                    let root = T::inverse_root(s, T::load(s, self.variance.as_ptr().add(i), k), epsilon);
+                    let root = r.div(r.of(1.0), r.sqrt(r.add(r.load(self.variance.as_ptr().add(i), k), epsilon)));
                     let root = match self.gamma {
-                        Some(gamma) => T::mul(s, root, T::load(s, gamma.as_ptr().add(i), k)),
+                        Some(gamma) => r.mul(root, r.load(gamma.as_ptr().add(i), k)),
                         None => root,
                     };
-                    T::store(s, factor.add(i), root, k);
+                    r.store(factor.add(i), root, k);
                 }
             },
         );
@@ -112,7 +115,7 @@ pub(super) fn scratch(ins: &[Meta], _: &[Meta], _: &Attrs, workers: usize) -> us
     workers * Grid::of(&ins[0]).cols * ins[0].dtype.size()
 }
 
-pub(super) fn run<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
+pub(super) fn run<T: Width>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
     let grid = Grid::of(&ins[0].meta);
     let mut rest = ins[3..].iter();
     let gamma = next(&mut rest, attrs.flag(1, false)).map(View::read);
@@ -156,7 +159,7 @@ pub(super) fn scratch_training(ins: &[Meta], _: &[Meta], _: &Attrs, _: usize) ->
     places(&Grid::of(&ins[0])).2 * ins[0].dtype.size()
 }
 
-pub(super) fn run_training<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
+pub(super) fn run_training<T: Width>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
     let grid = Grid::of(&ins[0].meta);
     let mut rest = ins[1..].iter();
     let gamma = next(&mut rest, attrs.flag(1, false)).map(View::read::<T>);
@@ -202,10 +205,11 @@ struct Moments<'a, T> {
     blocks: Range<usize>,
 }
 
-impl<T: Real> Kernel for Moments<'_, T> {
+impl<T: Width> Kernel for Moments<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let (n, size) = (self.grid.cols, size_of::<T>());
         let mut kept = [0; 256]; // the most rows of a block
         for block in self.blocks.clone() {
@@ -221,15 +225,15 @@ impl<T: Real> Kernel for Moments<'_, T> {
             };
             counts[0] = T::of(count as f64);
             if count > 0 {
-                self.block(s, &kept[..count], moments);
+                self.block(r, &kept[..count], moments);
             }
         }
     }
 }
 
-impl<T: Real> Moments<'_, T> {
+impl<T: Width> Moments<'_, T> {
     #[inline(always)]
-    fn block<S: Lanes>(&self, s: S, kept: &[usize], moments: &mut [T]) {
+    fn block<R: Real<E = T>>(&self, r: R, kept: &[usize], moments: &mut [T]) {
         moments.fill(T::ZERO);
         let (n, sums) = (self.grid.cols, moments.as_mut_ptr());
         let at = |row: usize| self.x.wrapping_add(row * n);
@@ -237,25 +241,25 @@ impl<T: Real> Moments<'_, T> {
         let (groups, rest) = kept.as_chunks::<TOGETHER>();
         groups.iter().for_each(
             #[inline(always)]
-            |rows| self.add(s, first, rows.map(at), sums),
+            |rows| self.add(r, first, rows.map(at), sums),
         );
         rest.iter().for_each(
             #[inline(always)]
-            |&row| self.add(s, first, [at(row)], sums),
+            |&row| self.add(r, first, [at(row)], sums),
         );
-        let share = T::splat(s, T::of(1.0 / kept.len() as f64));
+        let share = r.of(1.0 / kept.len() as f64);
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: `first` has n elements, `sums` twice as many, and i + k does not exceed n.
                 unsafe {
-                    let (sum, squares) = (T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k));
-                    let mean = T::mul(s, sum, share);
-                    let deviation = T::not_negative(s, T::sub(s, squares, T::mul(s, mean, sum)));
-                    T::store(s, sums.add(i), T::add(s, mean, T::load(s, first.add(i), k)), k);
-                    T::store(s, sums.add(n + i), deviation, k);
+                    let (sum, squares) = (r.load(sums.add(i), k), r.load(sums.add(n + i), k));
+                    let mean = r.mul(sum, share);
+                    let deviation = r.max(r.of(0.0), r.sub(squares, r.mul(mean, sum))); // NaN stays
+                    r.store(sums.add(i), r.add(mean, r.load(first.add(i), k)), k);
+                    r.store(sums.add(n + i), deviation, k);
                 }
             },
         );
@@ -263,24 +267,24 @@ impl<T: Real> Moments<'_, T> {
 
     /// Adds W rows' differences from the first, and the squares of these.
     #[inline(always)]
-    fn add<S: Lanes, const W: usize>(&self, s: S, first: *const T, rows: [*const T; W], sums: *mut T) {
+    fn add<R: Real<E = T>, const W: usize>(&self, r: R, first: *const T, rows: [*const T; W], sums: *mut T) {
         let n = self.grid.cols;
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: the rows have n elements, `sums` twice as many, and i + k does not exceed n.
                 unsafe {
-                    let first = T::load(s, first.add(i), k);
-                    let (mut sum, mut squares) = (T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k));
+                    let first = r.load(first.add(i), k);
+                    let (mut sum, mut squares) = (r.load(sums.add(i), k), r.load(sums.add(n + i), k));
                     for row in rows {
-                        let d = T::sub(s, T::load(s, row.add(i), k), first);
-                        sum = T::add(s, sum, d);
-                        squares = T::fma(s, d, d, squares);
+                        let d = r.sub(r.load(row.add(i), k), first);
+                        sum = r.add(sum, d);
+                        squares = r.fma(d, d, squares);
                     }
-                    T::store(s, sums.add(i), sum, k);
-                    T::store(s, sums.add(n + i), squares, k);
+                    r.store(sums.add(i), sum, k);
+                    r.store(sums.add(n + i), squares, k);
                 }
             },
         );
@@ -297,10 +301,11 @@ struct Join<'a, T> {
     variance: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Join<'_, T> {
+impl<T: Width> Kernel for Join<'_, T> {
     type Out = f64;
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) -> f64 {
+        let r = T::real(s);
         let (cols, width) = (self.grid.cols, self.columns.len());
         self.mean.fill(T::ZERO);
         self.variance.fill(T::ZERO);
@@ -313,23 +318,22 @@ impl<T: Real> Kernel for Join<'_, T> {
             }
             let (before, after) = (total, total + count);
             total = after;
-            let moved = T::splat(s, T::of(count / after));
-            let spread = T::splat(s, T::of(before / after * count));
+            let moved = r.of(count / after);
+            let spread = r.of(before / after * count);
             let means = &self.moments[2 * block * cols + self.columns.start..][..width];
             let deviations = &self.moments[(2 * block + 1) * cols + self.columns.start..][..width];
             vectors(
-                T::width::<S>(),
+                r.width(),
                 0..width,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: all of them have `width` elements, and i + k does not exceed it.
                     unsafe {
-                        let old = T::load(s, mean.add(i), k);
-                        let d = T::sub(s, T::load(s, means.as_ptr().add(i), k), old);
-                        T::store(s, mean.add(i), T::fma(s, d, moved, old), k);
-                        let sum =
-                            T::add(s, T::load(s, variance.add(i), k), T::load(s, deviations.as_ptr().add(i), k));
-                        T::store(s, variance.add(i), T::fma(s, T::mul(s, d, d), spread, sum), k);
+                        let old = r.load(mean.add(i), k);
+                        let d = r.sub(r.load(means.as_ptr().add(i), k), old);
+                        r.store(mean.add(i), r.fma(d, moved, old), k);
+                        let sum = r.add(r.load(variance.add(i), k), r.load(deviations.as_ptr().add(i), k));
+                        r.store(variance.add(i), r.fma(r.mul(d, d), spread, sum), k);
                     }
                 },
             );
@@ -348,22 +352,23 @@ struct Move<'a, T> {
     new: &'a [T],
 }
 
-impl<T: Real> Kernel for Move<'_, T> {
+impl<T: Width> Kernel for Move<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         assert_eq!(self.moving.len(), self.new.len());
-        let (old, new) = (T::splat(s, T::of(self.momentum)), T::splat(s, T::of(1.0 - self.momentum)));
+        let (old, new) = (r.of(self.momentum), r.of(1.0 - self.momentum));
         let moving = self.moving.as_mut_ptr();
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..self.new.len(),
             #[inline(always)]
             |i, k| {
                 // SAFETY: both have as many elements, and i + k does not exceed it.
                 unsafe {
-                    let added = T::mul(s, T::load(s, self.new.as_ptr().add(i), k), new);
-                    T::store(s, moving.add(i), T::fma(s, T::load(s, moving.add(i), k), old, added), k);
+                    let added = r.mul(r.load(self.new.as_ptr().add(i), k), new);
+                    r.store(moving.add(i), r.fma(r.load(moving.add(i), k), old, added), k);
                 }
             },
         );

@@ -5,10 +5,11 @@
 //! twice: for the sums and for dx.
 
 use super::batch::Factors;
-use super::{Grid, Real, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
 use crate::dtype::DType;
 use crate::lanes::{Kernel, Lanes};
 use crate::op::{Attrs, Fault, Scratch};
+use crate::ops::real::{Real, Width};
 use crate::reduce::{Sum, fold_rows};
 use crate::team::Part;
 use crate::view::{Meta, View};
@@ -47,7 +48,7 @@ pub(super) fn scratch(ins: &[Meta], _: &[Meta], _: &Attrs, _: usize) -> usize {
     places(&Grid::of(&ins[0])).1 * ins[0].dtype.size()
 }
 
-pub(super) fn run<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
+pub(super) fn run<T: Width>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
     let grid = Grid::of(&ins[0].meta);
     let [x, g] = [ins[0].ptr::<T>().cast_const(), ins[1].ptr::<T>().cast_const()];
     let mean = ins[2].read::<T>();
@@ -98,10 +99,11 @@ struct Sums<'a, T> {
     blocks: Range<usize>,
 }
 
-impl<T: Real> Kernel for Sums<'_, T> {
+impl<T: Width> Kernel for Sums<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let n = self.grid.cols;
         for block in self.blocks.clone() {
             // SAFETY: one worker alone has this block.
@@ -109,40 +111,40 @@ impl<T: Real> Kernel for Sums<'_, T> {
             sums.fill(T::ZERO);
             let mut rows = self.grid.rows_of(block);
             while rows.len() >= TOGETHER {
-                self.add::<S, TOGETHER>(s, rows.start, sums.as_mut_ptr());
+                self.add::<_, TOGETHER>(r, rows.start, sums.as_mut_ptr());
                 rows.start += TOGETHER;
             }
             for row in rows {
-                self.add::<S, 1>(s, row, sums.as_mut_ptr());
+                self.add::<_, 1>(r, row, sums.as_mut_ptr());
             }
         }
     }
 }
 
-impl<T: Real> Sums<'_, T> {
+impl<T: Width> Sums<'_, T> {
     /// Adds W rows from `row` on.
     #[inline(always)]
-    fn add<S: Lanes, const W: usize>(&self, s: S, row: usize, sums: *mut T) {
+    fn add<R: Real<E = T>, const W: usize>(&self, r: R, row: usize, sums: *mut T) {
         let n = self.grid.cols;
         let (x, g) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n));
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: `mean` has n elements, `sums` twice as many, W rows of n begin at x and g, and i + k does not
                 // exceed n.
                 unsafe {
-                    let mean = T::load(s, self.mean.as_ptr().add(i), k);
-                    let (mut product, mut sum) = (T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k));
+                    let mean = r.load(self.mean.as_ptr().add(i), k);
+                    let (mut product, mut sum) = (r.load(sums.add(i), k), r.load(sums.add(n + i), k));
                     for w in 0..W {
-                        let g = T::load(s, g.add(w * n + i), k);
-                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), mean);
-                        product = T::fma(s, g, d, product);
-                        sum = T::add(s, sum, g);
+                        let g = r.load(g.add(w * n + i), k);
+                        let d = r.sub(r.load(x.add(w * n + i), k), mean);
+                        product = r.fma(g, d, product);
+                        sum = r.add(sum, g);
                     }
-                    T::store(s, sums.add(i), product, k);
-                    T::store(s, sums.add(n + i), sum, k);
+                    r.store(sums.add(i), product, k);
+                    r.store(sums.add(n + i), sum, k);
                 }
             },
         );
@@ -163,10 +165,11 @@ struct Join<'a, T> {
     columns: Range<usize>,
 }
 
-impl<T: Real> Kernel for Join<'_, T> {
+impl<T: Width> Kernel for Join<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let (n, width) = (self.grid.cols, self.root.len());
         for (which, out) in [&mut *self.d_gamma, &mut *self.d_beta].into_iter().enumerate() {
             out.fill(T::ZERO);
@@ -175,27 +178,27 @@ impl<T: Real> Kernel for Join<'_, T> {
         }
         assert!(self.gamma.is_none_or(|gamma| gamma.len() == width));
         assert!([&self.d_gamma, &self.d_beta].into_iter().chain(&self.terms).all(|x| x.len() == width));
-        let share = T::splat(s, T::of(self.share));
+        let share = r.of(self.share);
         let [a, b, c] = self.terms.map(|term| term.as_mut_ptr());
         let (d_gamma, d_beta) = (self.d_gamma.as_mut_ptr(), self.d_beta.as_ptr());
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..width,
             #[inline(always)]
             |i, k| {
                 // SAFETY: all of them have `width` elements, and i + k does not exceed it.
                 unsafe {
-                    let root = T::load(s, self.root.as_ptr().add(i), k);
+                    let root = r.load(self.root.as_ptr().add(i), k);
                     let factor = match self.gamma {
-                        Some(gamma) => T::mul(s, root, T::load(s, gamma.as_ptr().add(i), k)),
+                        Some(gamma) => r.mul(root, r.load(gamma.as_ptr().add(i), k)),
                         None => root,
                     };
-                    let product = T::mul(s, T::load(s, d_gamma.add(i), k), root);
-                    let mean = T::mul(s, T::load(s, d_beta.add(i), k), share);
-                    T::store(s, d_gamma.add(i), product, k);
-                    T::store(s, a.add(i), factor, k);
-                    T::store(s, b.add(i), T::mul(s, factor, mean), k);
-                    T::store(s, c.add(i), T::mul(s, factor, T::mul(s, root, T::mul(s, product, share))), k);
+                    let product = r.mul(r.load(d_gamma.add(i), k), root);
+                    let mean = r.mul(r.load(d_beta.add(i), k), share);
+                    r.store(d_gamma.add(i), product, k);
+                    r.store(a.add(i), factor, k);
+                    r.store(b.add(i), r.mul(factor, mean), k);
+                    r.store(c.add(i), r.mul(factor, r.mul(root, r.mul(product, share))), k);
                 }
             },
         );
@@ -214,10 +217,11 @@ struct Backward<'a, T> {
     rows: Range<usize>,
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Width> Kernel for Backward<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let n = self.mean.len();
         assert_eq!(self.terms.len(), 3 * n);
         let (mean, terms) = (self.mean.as_ptr(), self.terms.as_ptr());
@@ -227,21 +231,21 @@ impl<T: Real> Kernel for Backward<'_, T> {
                 (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n), self.dx.wrapping_add(row * n));
             let kept = self.mask.is_none_or(|mask| mask[row] != 0);
             vectors(
-                T::width::<S>(),
+                r.width(),
                 0..n,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: `mean` and the rows have n elements, `terms` thrice as many, and i + k does not exceed n.
                     unsafe {
-                        let scaled = T::mul(s, T::load(s, g.add(i), k), T::load(s, terms.add(i), k));
+                        let scaled = r.mul(r.load(g.add(i), k), r.load(terms.add(i), k));
                         let out = if kept {
-                            let d = T::sub(s, T::load(s, x.add(i), k), T::load(s, mean.add(i), k));
-                            let slope = T::load(s, terms.add(2 * n + i), k);
-                            T::sub(s, T::sub(s, scaled, T::load(s, terms.add(n + i), k)), T::mul(s, d, slope))
+                            let d = r.sub(r.load(x.add(i), k), r.load(mean.add(i), k));
+                            let slope = r.load(terms.add(2 * n + i), k);
+                            r.sub(r.sub(scaled, r.load(terms.add(n + i), k)), r.mul(d, slope))
                         } else {
                             scaled
                         };
-                        T::store(s, dx.add(i), out, k);
+                        r.store(dx.add(i), out, k);
                     }
                 },
             );

@@ -7,9 +7,10 @@
 
 #![allow(clippy::needless_range_loop)] // iterators stay calls in builds without link-time optimisation
 
-use super::{Grid, Real, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
 use crate::lanes::{Kernel, Lanes};
 use crate::op::{Attrs, Fault, Scratch};
+use crate::ops::real::{Real, Width};
 use crate::reduce::{Sum, fold_rows};
 use crate::team::Part;
 use crate::view::{Meta, View};
@@ -26,7 +27,7 @@ pub(super) fn infer(ins: &[Meta], _: &[Meta], attrs: &Attrs) -> Result<Vec<Meta>
     Ok(vec![x, row, row])
 }
 
-pub(super) fn run<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
+pub(super) fn run<T: Width>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
     let grid = Grid::of(&ins[0].meta);
     let mut rest = ins[1..].iter();
     let rows = part.span(grid.rows, (2048 / grid.cols.max(1)).max(1));
@@ -59,49 +60,48 @@ struct Forward<'a, T> {
     rms: bool,
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Width> Kernel for Forward<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(mut self, s: S) {
+        let r = T::real(s);
         let (mut i, count) = (0, self.mean.len());
         while i + TOGETHER <= count {
-            self.rows::<S, TOGETHER>(s, i);
+            self.rows::<_, TOGETHER>(r, i);
             i += TOGETHER;
         }
         while i < count {
-            self.rows::<S, 1>(s, i);
+            self.rows::<_, 1>(r, i);
             i += 1;
         }
     }
 }
 
-impl<T: Real> Forward<'_, T> {
+impl<T: Width> Forward<'_, T> {
     /// W rows, from the i-th of this worker on.
     #[inline(always)]
-    fn rows<S: Lanes, const W: usize>(&mut self, s: S, i: usize) {
+    fn rows<R: Real<E = T>, const W: usize>(&mut self, r: R, i: usize) {
         let (n, start) = (self.cols, (self.first + i) * self.cols);
         let (x, y) = (self.x.wrapping_add(start), self.y.wrapping_add(start));
         let mut mean = [T::ZERO; W];
         if !self.rms {
             // SAFETY: W rows of n elements begin at x.
-            mean = T::sums::<S, W>(
-                s,
+            mean = r.sums::<W>(
                 n,
                 #[inline(always)]
-                |w, i, k| unsafe { T::load(s, x.add(w * n + i), k) },
+                |w, i, k| unsafe { r.load(x.add(w * n + i), k) },
             );
             for w in 0..W {
                 mean[w] = mean[w].over(n);
             }
         }
-        let squares = T::sums::<S, W>(
-            s,
+        let squares = r.sums::<W>(
             n,
             #[inline(always)]
             |w, i, k| {
                 // SAFETY: as above.
-                let d = T::sub(s, unsafe { T::load(s, x.add(w * n + i), k) }, T::splat(s, mean[w]));
-                T::mul(s, d, d)
+                let d = r.sub(unsafe { r.load(x.add(w * n + i), k) }, r.splat(mean[w]));
+                r.mul(d, d)
             },
         );
         let mut inverse = [T::ZERO; W];
@@ -111,24 +111,24 @@ impl<T: Real> Forward<'_, T> {
             self.inverse[i + w] = inverse[w];
         }
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: γ and β have n elements; W rows of as many begin at x and y, and i + k does not exceed n.
                 unsafe {
                     let gamma = match self.gamma {
-                        Some(gamma) => T::load(s, gamma.as_ptr().add(i), k),
-                        None => T::splat(s, T::ONE),
+                        Some(gamma) => r.load(gamma.as_ptr().add(i), k),
+                        None => r.of(1.0),
                     };
                     let beta = match self.beta {
-                        Some(beta) => T::load(s, beta.as_ptr().add(i), k),
-                        None => T::splat(s, T::ZERO),
+                        Some(beta) => r.load(beta.as_ptr().add(i), k),
+                        None => r.of(0.0),
                     };
                     for w in 0..W {
-                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
-                        let unit = T::mul(s, d, T::splat(s, inverse[w]));
-                        T::store(s, y.add(w * n + i), T::fma(s, unit, gamma, beta), k);
+                        let d = r.sub(r.load(x.add(w * n + i), k), r.splat(mean[w]));
+                        let unit = r.mul(d, r.splat(inverse[w]));
+                        r.store(y.add(w * n + i), r.fma(unit, gamma, beta), k);
                     }
                 }
             },
@@ -156,7 +156,7 @@ pub(super) fn scratch_grad(ins: &[Meta], _: &[Meta], attrs: &Attrs, _: usize) ->
     if attrs.flag(3, true) { 2 * grid.blocks * grid.cols * ins[0].dtype.size() } else { 0 }
 }
 
-pub(super) fn run_grad<T: Real>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
+pub(super) fn run_grad<T: Width>(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, scratch: Scratch) {
     let grid = Grid::of(&ins[0].meta);
     let (with_dx, with_sums) = (attrs.flag(2, true), attrs.flag(3, true));
     part.level.run(Backward::<T> {
@@ -201,10 +201,11 @@ struct Backward<'a, T> {
     blocks: Range<usize>,
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Width> Kernel for Backward<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
+        let r = T::real(s);
         let cols = self.grid.cols;
         for block in self.blocks.clone() {
             let sums = match &self.sums {
@@ -218,83 +219,82 @@ impl<T: Real> Kernel for Backward<'_, T> {
             };
             let mut rows = self.grid.rows_of(block);
             while rows.len() >= TOGETHER {
-                self.rows::<S, TOGETHER>(s, rows.start, sums);
+                self.rows::<_, TOGETHER>(r, rows.start, sums);
                 rows.start += TOGETHER;
             }
             for row in rows {
-                self.rows::<S, 1>(s, row, sums);
+                self.rows::<_, 1>(r, row, sums);
             }
         }
     }
 }
 
-impl<T: Real> Backward<'_, T> {
+impl<T: Width> Backward<'_, T> {
     /// γ from column i on, or ones.
     ///
     /// # Safety
     /// i + k does not exceed the number of columns.
     #[inline(always)]
-    unsafe fn gamma<S: Lanes>(&self, s: S, i: usize, k: usize) -> T::V<S> {
+    unsafe fn gamma<R: Real<E = T>>(&self, r: R, i: usize, k: usize) -> R::V {
         match self.gamma {
             // SAFETY: γ has as many elements as there are columns.
-            Some(gamma) => unsafe { T::load(s, gamma.as_ptr().add(i), k) },
-            None => T::splat(s, T::ONE),
+            Some(gamma) => unsafe { r.load(gamma.as_ptr().add(i), k) },
+            None => r.of(1.0),
         }
     }
 
     /// W rows from `row` on. `sums` is null or has the two sums of each column.
     #[inline(always)]
-    fn rows<S: Lanes, const W: usize>(&self, s: S, row: usize, sums: *mut T) {
+    fn rows<R: Real<E = T>, const W: usize>(&self, r: R, row: usize, sums: *mut T) {
         let n = self.grid.cols;
         let (x, g) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n));
         let (mut mean, mut inverse) = ([T::ZERO; W], [T::ZERO; W]);
         mean.copy_from_slice(&self.mean[row..row + W]);
         inverse.copy_from_slice(&self.inverse[row..row + W]);
-        // dx = r · h + shift − (x − mean) · slope
+        // dx = inverse · h + shift + (x − mean) · slope
         let (mut shift, mut slope) = ([T::ZERO; W], [T::ZERO; W]);
         if self.dx.is_some() {
             for w in 0..W {
                 // SAFETY: γ has n elements, and W rows of as many begin at x and g.
-                let [h, hx] = T::sums::<S, 2>(
-                    s,
+                let [h, hx] = r.sums::<2>(
                     n,
                     #[inline(always)]
                     |which, i, k| unsafe {
-                        let h = T::mul(s, T::load(s, g.add(w * n + i), k), self.gamma(s, i, k));
-                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
-                        if which == 0 { h } else { T::mul(s, h, d) }
+                        let h = r.mul(r.load(g.add(w * n + i), k), self.gamma(r, i, k));
+                        let d = r.sub(r.load(x.add(w * n + i), k), r.splat(mean[w]));
+                        if which == 0 { h } else { r.mul(h, d) }
                     },
                 );
-                let r = inverse[w].wide();
-                shift[w] = if self.rms { T::ZERO } else { T::of(-r * h.wide() / n as f64) };
-                slope[w] = T::of(-r * r * r * hx.wide() / n as f64);
+                let root = inverse[w].wide();
+                shift[w] = if self.rms { T::ZERO } else { T::of(-root * h.wide() / n as f64) };
+                slope[w] = T::of(-root * root * root * hx.wide() / n as f64);
             }
         }
         vectors(
-            T::width::<S>(),
+            r.width(),
             0..n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: γ has n elements, `sums` twice as many unless it is null, and W rows of n begin at x, g and dx.
                 unsafe {
-                    let gamma = self.gamma(s, i, k);
-                    let mut acc = [T::splat(s, T::ZERO); 2];
+                    let gamma = self.gamma(r, i, k);
+                    let mut acc = [r.of(0.0); 2];
                     if !sums.is_null() {
-                        acc = [T::load(s, sums.add(i), k), T::load(s, sums.add(n + i), k)];
+                        acc = [r.load(sums.add(i), k), r.load(sums.add(n + i), k)];
                     }
                     for w in 0..W {
-                        let g = T::load(s, g.add(w * n + i), k);
-                        let d = T::sub(s, T::load(s, x.add(w * n + i), k), T::splat(s, mean[w]));
-                        let r = T::splat(s, inverse[w]);
-                        acc = [T::fma(s, g, T::mul(s, d, r), acc[0]), T::add(s, acc[1], g)];
+                        let g = r.load(g.add(w * n + i), k);
+                        let d = r.sub(r.load(x.add(w * n + i), k), r.splat(mean[w]));
+                        let root = r.splat(inverse[w]);
+                        acc = [r.fma(g, r.mul(d, root), acc[0]), r.add(acc[1], g)];
                         if let Some(dx) = self.dx {
-                            let h = T::fma(s, T::mul(s, g, gamma), r, T::splat(s, shift[w]));
-                            T::store(s, dx.add((row + w) * n + i), T::fma(s, d, T::splat(s, slope[w]), h), k);
+                            let h = r.fma(r.mul(g, gamma), root, r.splat(shift[w]));
+                            r.store(dx.add((row + w) * n + i), r.fma(d, r.splat(slope[w]), h), k);
                         }
                     }
                     if !sums.is_null() {
-                        T::store(s, sums.add(i), acc[0], k);
-                        T::store(s, sums.add(n + i), acc[1], k);
+                        r.store(sums.add(i), acc[0], k);
+                        r.store(sums.add(n + i), acc[1], k);
                     }
                 }
             },
@@ -311,7 +311,7 @@ struct Join<'a, T> {
     d_beta: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Join<'_, T> {
+impl<T: Width> Kernel for Join<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {

@@ -1,6 +1,6 @@
 //! The formulas of Adam's relatives: g gradient, w weight, η learning rate, m and v moments, t the step.
 
-use super::real::Real;
+use crate::ops::real::Real;
 use super::walk::{Numbers, Own, Rule, Walk, attributes, row};
 use crate::op::{Attrs, OpDef};
 

@@ -1,6 +1,6 @@
 //! The formulas of the elementwise optimizers, in the notation of their papers: g gradient, w weight, η learning rate.
 
-use super::real::Real;
+use crate::ops::real::Real;
 use super::walk::{Numbers, Own, Rule, Walk, attributes, row};
 use crate::op::{Attrs, OpDef};
 

@@ -4,7 +4,7 @@
 //! all of them share before the formula: a factor for each gradient (clipping to a norm, unscaling), a bound on its
 //! elements, and the decay of the weight. Streams of one parameter lie alike, so that nothing here depends on how.
 
-use super::real::{Double, Real, Single};
+use crate::ops::real::{Double, Real, Single};
 use super::{check_scalar, orders, piece, pieces, power, scalar, vectors};
 use crate::dtype::DType;
 use crate::lanes::{Kernel, Lanes, load, store};

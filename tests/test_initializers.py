@@ -211,6 +211,9 @@ def test_get() -> None:
         (lambda: regularizers.L2(float("nan")), "Invalid value for argument l2"),
         (lambda: regularizers.OrthogonalRegularizer(0.1, "x"), "Invalid value for argument `mode`"),
         (lambda: regularizers.OrthogonalRegularizer()([1.0]), "must have rank 2"),
+        (lambda: constraints.MaxNorm(-1.0), "must not be negative"),
+        (lambda: constraints.MinMaxNorm(2.0, 1.0), "nor the upper one below the lower one"),
+        (lambda: constraints.MinMaxNorm(rate=1.5), "`rate` must lie in"),
         (lambda: constraints.get("max"), "Could not interpret constraint identifier: max"),
     ],
 )

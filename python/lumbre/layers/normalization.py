@@ -139,7 +139,8 @@ class BatchNormalization(_Affine):
             the moments.
 
     Raises:
-        ValueError: `renorm` is set; the axis is out of range; the mask has another rank.
+        ValueError: `renorm` is set; `momentum` or `epsilon` is out of range, or the axis; the mask has another
+            rank.
 
     Warns:
         UserWarning: Once, if a batch has a single value of each feature in training: it is its own mean,
@@ -187,8 +188,13 @@ class BatchNormalization(_Affine):
             **kwargs,
         )
         self.axis = int(axis)
+        if not 0 <= momentum <= 1:
+            raise ValueError(
+                "Argument `momentum` must be a number from 0 (the moving statistics are the last batch's) to 1 "
+                f"(they never change). Received: momentum={momentum}"
+            )
         self.momentum = float(momentum)
-        self.epsilon = float(epsilon)
+        self.epsilon = _checked_epsilon(epsilon)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
@@ -267,6 +273,15 @@ class BatchNormalization(_Affine):
         }
 
 
+def _checked_epsilon(epsilon: Any) -> float:
+    good = isinstance(epsilon, (int, float)) and not isinstance(epsilon, bool) and math.isfinite(epsilon)
+    if not good or epsilon < 0:
+        raise ValueError(
+            f"Argument `epsilon` must be a finite number, not negative. Received: epsilon={epsilon}"
+        )
+    return float(epsilon)
+
+
 def _checked_axis(axis: Any) -> int | list[int]:
     if isinstance(axis, (list, tuple)):
         return list(axis)
@@ -299,7 +314,7 @@ class LayerNormalization(_Affine):
 
     Raises:
         TypeError: The axis is no int and no list of them.
-        ValueError: The axis is out of range; `rms_scaling` is set.
+        ValueError: The axis is out of range; `epsilon` is negative or not finite; `rms_scaling` is set.
 
     Example:
         >>> import lumbre
@@ -334,7 +349,7 @@ class LayerNormalization(_Affine):
             **kwargs,
         )
         self.axis = _checked_axis(axis)
-        self.epsilon = epsilon
+        self.epsilon = _checked_epsilon(epsilon)
         self.autocast = False  # narrow inputs are normalized in float32
 
     def build(self, input_shape: Any) -> None:
@@ -376,7 +391,7 @@ class RMSNormalization(_Normalization):
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = _checked_axis(axis)
-        self.epsilon = epsilon
+        self.epsilon = _checked_epsilon(epsilon)
         self.supports_masking = True
         self.scale: Any = None
 

@@ -139,8 +139,8 @@ class BatchNormalization(_Affine):
             the moments.
 
     Raises:
-        ValueError: `renorm` is set; `momentum` or `epsilon` is out of range, or the axis; the mask has another
-            rank.
+        ValueError: `renorm` is set; `momentum`, `epsilon` or the axis is out of range; the mask has
+            another rank.
 
     Warns:
         UserWarning: Once, if a batch has a single value of each feature in training: it is its own mean,
@@ -190,8 +190,8 @@ class BatchNormalization(_Affine):
         self.axis = int(axis)
         if not 0 <= momentum <= 1:
             raise ValueError(
-                "Argument `momentum` must be a number from 0 (the moving statistics are the last batch's) to 1 "
-                f"(they never change). Received: momentum={momentum}"
+                "Argument `momentum` must be a number from 0 (the moving statistics are the last batch's) "
+                f"to 1 (they never change). Received: momentum={momentum}"
             )
         self.momentum = float(momentum)
         self.epsilon = _checked_epsilon(epsilon)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,70 @@ def test_distribution_is_kerass(name: str, options: dict[str, Any], shape: tuple
     assert abs(quantiles).max() < 0.06 * spread
     if theirs.std() * 3 > abs(theirs - theirs.mean()).max():  # neither has tails
         assert abs(ours).max() == pytest.approx(abs(theirs).max(), rel=0.01)
+
+
+CUT = math.erf(math.sqrt(2.0))
+LAWS = {
+    "uniform": lambda z: np.clip((z / math.sqrt(3.0) + 1) / 2, 0, 1),
+    "normal": lambda z: np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in z]),
+    "truncated": lambda z: np.array(
+        [np.clip((CUT + math.erf(0.87962566 * v / math.sqrt(2))) / (2 * CUT), 0, 1) for v in z]
+    ),
+}
+LAW_OF: list[tuple[Any, float, str]] = [
+    (initializers.RandomNormal(stddev=2.0, seed=4), 2.0, "normal"),
+    (initializers.RandomUniform(-3.0, 3.0, seed=4), math.sqrt(3.0), "uniform"),
+    (initializers.TruncatedNormal(stddev=2.0, seed=4), 2.0 * 0.87962566, "truncated"),
+    (initializers.GlorotUniform(seed=4), math.sqrt(2 / 500), "uniform"),
+    (initializers.GlorotNormal(seed=4), math.sqrt(2 / 500), "truncated"),
+    (initializers.HeUniform(seed=4), math.sqrt(2 / 300), "uniform"),
+    (initializers.HeNormal(seed=4), math.sqrt(2 / 300), "truncated"),
+    (initializers.LecunUniform(seed=4), math.sqrt(1 / 300), "uniform"),
+    (initializers.LecunNormal(seed=4), math.sqrt(1 / 300), "truncated"),
+    (
+        initializers.VarianceScaling(3.0, "fan_out", "untruncated_normal", seed=4),
+        math.sqrt(3 / 200),
+        "normal",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", range(len(LAW_OF)))
+def test_distribution_function(case: int) -> None:
+    """The test of Kolmogorov and Smirnov against the law itself, at the level of one in a million."""
+    initializer, spread, law = LAW_OF[case]
+    z = np.sort(initializer((300, 200)).numpy().astype("float64").ravel()) / spread
+    expected = LAWS[law](z)
+    n = len(z)
+    steps = np.arange(n + 1) / n
+    distance = max(np.max(steps[1:] - expected), np.max(expected - steps[:-1]))
+    assert distance < math.sqrt(math.log(2e6) / (2 * n))
+
+
+@pytest.mark.parametrize("side", ["real", "imag"])
+@pytest.mark.parametrize(
+    "window", ["hann", "hamming", "blackman", "nuttall", "blackmanharris", "boxcar", None]
+)
+def test_stft(side: str, window: str | None) -> None:
+    for scaling in (None, "density", "spectrum"):
+        for periodic in (False, True):
+            options = {"side": side, "window": window, "scaling": scaling, "periodic": periodic}
+            ours, theirs = initializers.STFT(**options), keras.initializers.STFT(**options)
+            close(ours((16, 1, 9)), theirs((16, 1, 9)), atol=2e-5)
+            assert initializers.serialize(ours) == keras.initializers.serialize(theirs)
+            assert initializers.deserialize(initializers.serialize(ours)).get_config() == options
+    own = initializers.STFT(window=np.arange(4.0), scaling=None)
+    close(own((4, 1, 1))[:, 0, 0], np.arange(4.0))
+    assert own.get_config()["window"] == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("family", ["initializers", "regularizers", "constraints", "activations"])
+def test_every_name_of_keras_is_there(family: str) -> None:
+    ours, theirs = getattr(lumbre, family), getattr(keras, family)
+    public = [n for n in dir(theirs) if not n.startswith("_")]
+    assert [n for n in public if not hasattr(ours, n)] == []
+    for name in set(public) - {"Initializer", "Regularizer", "Constraint", "get", "serialize", "deserialize"}:
+        assert ours.get(name) is not None
 
 
 @pytest.mark.parametrize("axes", [([0], [1]), ([0, 1], [-1]), (None, [2]), ([0, 1], None)])
@@ -135,12 +200,20 @@ def test_get() -> None:
         (lambda: initializers.VarianceScaling(-1.0), "Argument `scale` must be positive float"),
         (lambda: initializers.VarianceScaling(1.0, "x"), "Invalid `mode` argument: x"),
         (lambda: initializers.VarianceScaling(1.0, "fan_in", "x"), "Invalid `distribution` argument: x"),
+        (lambda: initializers.STFT("left"), "side should be 'real' or 'imag'"),
+        (lambda: initializers.STFT(window="han"), "Unknown window type: 'han'"),
+        (lambda: initializers.STFT(scaling="x"), "Scaling is invalid"),
+        (lambda: initializers.STFT(window=[1.0])((2, 1, 2)), "must be equal to"),
+        (lambda: initializers.STFT()((2, 2)), "kernels of shape"),
         (lambda: initializers.HeNormal("a"), "`seed` argument should be an instance of"),
         (lambda: regularizers.get("l3"), "Could not interpret regularizer identifier: l3"),
         (lambda: regularizers.L1(-1.0), "Invalid value for argument l1: expected a non-negative float"),
         (lambda: regularizers.L2(float("nan")), "Invalid value for argument l2"),
         (lambda: regularizers.OrthogonalRegularizer(0.1, "x"), "Invalid value for argument `mode`"),
         (lambda: regularizers.OrthogonalRegularizer()([1.0]), "must have rank 2"),
+        (lambda: constraints.MaxNorm(-1.0), "must not be negative"),
+        (lambda: constraints.MinMaxNorm(2.0, 1.0), "nor the upper one below the lower one"),
+        (lambda: constraints.MinMaxNorm(rate=1.5), "`rate` must lie in"),
         (lambda: constraints.get("max"), "Could not interpret constraint identifier: max"),
     ],
 )

@@ -16,6 +16,8 @@ RNG = np.random.default_rng(3)
 FLAT = RNG.normal(size=(4, 6)).astype("float32")
 CUBE = RNG.normal(size=(4, 3, 2)).astype("float32")
 LONG = RNG.normal(size=(4, 5, 2)).astype("float32")
+TALL = RNG.normal(size=(4, 5, 3)).astype("float32")
+DEEP = RNG.normal(size=(4, 2, 3, 6)).astype("float32")
 POINTS = np.linspace(-3, 3, 24, dtype="float32").reshape(4, 6)
 
 
@@ -51,6 +53,11 @@ CASES: list[tuple[Callable[[Any], Any], Any]] = [
     (lambda lib: lib.layers.RepeatVector(3), FLAT),
     (lambda lib: lib.layers.Dropout(0.5), FLAT),
     (lambda lib: lib.layers.GaussianNoise(0.5), FLAT),
+    (lambda lib: lib.layers.GaussianDropout(0.5), FLAT),
+    (lambda lib: lib.layers.AlphaDropout(0.5, noise_shape=(None, 1)), FLAT),
+    (lambda lib: lib.layers.SpatialDropout1D(0.5), CUBE),
+    (lambda lib: lib.layers.SpatialDropout2D(0.5), CUBE[..., None]),
+    (lambda lib: lib.layers.SpatialDropout3D(0.5, data_format="channels_first"), CUBE[..., None, None]),
     (lambda lib: lib.layers.ActivityRegularization(0.1, 0.2), FLAT),
     (lambda lib: lib.layers.Add(), pair(FLAT, FLAT + 1, FLAT * 2)),
     (lambda lib: lib.layers.Add(), pair(CUBE, CUBE[:, :1])),
@@ -62,6 +69,13 @@ CASES: list[tuple[Callable[[Any], Any], Any]] = [
     (lambda lib: lib.layers.Minimum(), pair(FLAT, -FLAT)),
     (lambda lib: lib.layers.Concatenate(), pair(FLAT, FLAT[:, :2])),
     (lambda lib: lib.layers.Concatenate(axis=1), pair(CUBE, LONG)),
+    (lambda lib: lib.layers.Dot(axes=1), pair(FLAT, FLAT + 1)),
+    (lambda lib: lib.layers.Dot(axes=-1, normalize=True), pair(FLAT, FLAT - 1)),
+    (lambda lib: lib.layers.Dot(axes=(1, 2)), pair(CUBE, TALL)),
+    (lambda lib: lib.layers.Dot(axes=(2, 1)), pair(CUBE, FLAT[:, :2])),
+    (lambda lib: lib.layers.Dot(axes=(1, 3)), pair(FLAT, DEEP)),
+    (lambda lib: lib.layers.UnitNormalization(), CUBE),
+    (lambda lib: lib.layers.UnitNormalization(axis=[1, 2]), CUBE),
     (lambda lib: lib.layers.Masking(), np.where(np.abs(CUBE) > 0.4, CUBE, 0)),
 ]
 
@@ -376,6 +390,17 @@ def test_softmax_with_a_mask() -> None:
     mask = np.array([[True, False], [True, True]])
     y = layers.Softmax()(np.zeros((2, 2), "float32"), mask=mask).numpy()
     np.testing.assert_allclose(y, [[1, 0], [0.5, 0.5]])
+    from keras_reference import close, keras
+
+    x = RNG.normal(size=(3, 4, 2)).astype("float32")
+    for axis in (-1, 1, (1, 2)):
+        for shape in ((3, 4, 2), (4, 1), (3, 1, 2)):
+            mask = RNG.random(shape) < 0.5
+            theirs = keras.layers.Softmax(axis=axis)(keras.ops.array(x), mask=keras.ops.array(mask))
+            close(layers.Softmax(axis=axis)(x, mask=mask), theirs)
+            close(layers.Softmax(axis=axis)(x, mask=mask.astype("float32")), theirs)
+    nothing = layers.Softmax()(x, mask=np.zeros((3, 4, 2), bool)).numpy()
+    np.testing.assert_array_equal(nothing, 0.0)
     with pytest.raises(ValueError, match="must be broadcastable to `inputs`"):
         layers.Softmax()(np.zeros((2, 2), "float32"), mask=np.ones((2, 3), bool))
 

@@ -16,11 +16,13 @@ import pytest
 import lumbre
 from lumbre import layers, losses, optimizers
 from lumbre.optimizers import schedules
-from test_layers import CASES as LAYERS
-from test_layers import as_inputs
+from test_layers import CASES, as_inputs
 from test_losses import CASES as LOSSES
+from test_normalization import ALL as NORMALIZED
 from test_optimizer_parity import OPTIMIZERS as MORE_OPTIMIZERS
 from test_optimizers import OPTIMIZERS, SCHEDULES, SHARED
+
+LAYERS = [*CASES, *NORMALIZED]
 
 ROWS = 22
 BATCHES = (8, 22, 5)

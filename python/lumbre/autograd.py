@@ -21,6 +21,7 @@ import numpy as np
 from lumbre import _core
 
 Rule = Callable[["Tensor", "Tensor"], "Tensor"]
+Pre = Callable[["Tensor", "Tensor"], Any]
 
 
 class _Mode(threading.local):
@@ -35,7 +36,8 @@ class Node:
     """One op on the tape: its inputs and, for each, the rule `(g, y) -> gradient of the input`.
 
     `pre(g, y)` turns the output's gradient into what all rules share (an activation's derivative,
-    say); the rules then receive its result instead of `g`. A rule that is `None` stops gradients.
+    say, or the gradients of all inputs, of which each rule takes its own); the rules then receive
+    its result instead of `g`. A rule that is `None` stops gradients.
     """
 
     __slots__ = ("inputs", "name", "pre", "rules")
@@ -45,7 +47,7 @@ class Node:
         name: str,
         inputs: tuple[Tensor, ...],
         rules: tuple[Rule | None, ...],
-        pre: Rule | None,
+        pre: Pre | None,
     ) -> None:
         self.name = name
         self.inputs = inputs
@@ -296,7 +298,7 @@ def record(
     out: Tensor,
     inputs: tuple[Tensor, ...],
     rules: tuple[Rule | None, ...],
-    pre: Rule | None = None,
+    pre: Pre | None = None,
     name: str = "",
 ) -> Tensor:
     """Puts an op on the tape, if any of its inputs wants a gradient. Returns `out`.

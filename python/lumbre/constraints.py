@@ -46,6 +46,9 @@ class MaxNorm(Constraint):
 
     Source: Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
 
+    Raises:
+        ValueError: `max_value` is negative.
+
     Example:
         >>> import lumbre
         >>> lumbre.constraints.MaxNorm(1.0)([[3.0], [4.0]]).numpy().round(4)
@@ -54,6 +57,7 @@ class MaxNorm(Constraint):
     """
 
     def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
+        _check_bounds(0.0, max_value)
         self.max_value = max_value
         self.axis = axis
 
@@ -69,6 +73,9 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Moves norms into [min_value, max_value], by the share `rate` of the way at each step.
 
+    Raises:
+        ValueError: A bound is negative, the upper one is below the lower one, or `rate` is outside [0, 1].
+
     Example:
         >>> import lumbre
         >>> lumbre.constraints.MinMaxNorm(1.0, 2.0)([[0.3], [0.4]]).numpy().round(4)
@@ -83,6 +90,9 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: int | Sequence[int] = 0,
     ) -> None:
+        _check_bounds(min_value, max_value)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"Argument `rate` must lie in [0, 1]. Received: rate={rate}")
         self.min_value = min_value
         self.max_value = max_value
         self.rate = rate
@@ -134,6 +144,15 @@ class UnitNorm(Constraint):
 
     def get_config(self) -> dict[str, Any]:
         return {"axis": self.axis}
+
+
+def _check_bounds(low: Any, high: Any) -> None:
+    """Refuses bounds that no norm can keep (NaN included)."""
+    if not 0 <= low <= high:
+        raise ValueError(
+            "The bounds of a norm must not be negative, nor the upper one below the lower one. "
+            f"Received: min_value={low}, max_value={high}"
+        )
 
 
 def _norms(w: Any, axis: int | Sequence[int]) -> Any:

@@ -28,7 +28,7 @@ from lumbre.initializers.drawn import (
     VarianceScaling,
     compute_fans,
 )
-from lumbre.initializers.initializer import Constant, Identity, Initializer, Ones, Zeros
+from lumbre.initializers.initializer import STFT, Constant, Identity, Initializer, Ones, Zeros
 from lumbre.lookup import Lookup
 
 zeros = Zeros
@@ -46,6 +46,7 @@ he_normal = HeNormal
 lecun_uniform = LecunUniform
 lecun_normal = LecunNormal
 orthogonal = OrthogonalInitializer = Orthogonal
+stft = STFTInitializer = STFT
 
 _lookup = Lookup(
     "initializer",
@@ -53,10 +54,12 @@ _lookup = Lookup(
     [
         *(Zeros, Ones, Constant, Identity, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling),
         *(GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal),
+        STFT,
     ],
     aliases={
         "IdentityInitializer": Identity,
         "OrthogonalInitializer": Orthogonal,
+        "STFTInitializer": STFT,
         "uniform": RandomUniform,
         "normal": RandomNormal,
         "zero": Zeros,
@@ -89,6 +92,7 @@ def get(identifier: Any) -> Any:
 
 
 __all__ = [
+    "STFT",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",
@@ -105,6 +109,7 @@ __all__ = [
     "RandomInitializer",
     "RandomNormal",
     "RandomUniform",
+    "STFTInitializer",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
@@ -124,6 +129,7 @@ __all__ = [
     "random_normal",
     "random_uniform",
     "serialize",
+    "stft",
     "truncated_normal",
     "variance_scaling",
     "zeros",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,10 @@ from lumbre import activations, constraints, initializers, ops, regularizers
 from lumbre.layers.input_spec import InputSpec
 from lumbre.layers.layer import Layer
 
-_MASKED = -1e9  # what a masked position adds to the logits
+
+def _masked_logit(dtype: str) -> float:
+    """What a masked position counts as: so low that its share is 0."""
+    return -3e4 if dtype == "float16" else -1e9
 
 
 class _Elementwise(Layer):
@@ -127,6 +131,7 @@ class LeakyReLU(_Elementwise):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:  # its name before Keras 3
             negative_slope = kwargs.pop("alpha")
+            warnings.warn("Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2)
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
             raise ValueError(
@@ -252,11 +257,14 @@ class Softmax(_Elementwise):
         self.axis = axis if isinstance(axis, int) else tuple(axis)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None:
-            _check_mask(inputs.shape, mask.shape)
-            kept = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
-            dropped = ops.cast(ops.logical_not(kept), inputs.dtype)
-            inputs = inputs + ops.multiply(dropped, _MASKED)
+        if mask is None:
+            return self._softmax(inputs)
+        _check_mask(inputs.shape, mask.shape)
+        kept = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
+        outputs = self._softmax(ops.where(kept, inputs, _masked_logit(inputs.dtype)))
+        return ops.where(kept, outputs, 0.0)  # where everything is masked, too
+
+    def _softmax(self, inputs: Any) -> Any:
         if isinstance(self.axis, int):
             return activations.softmax(inputs, axis=self.axis)
         if len(self.axis) == 1:

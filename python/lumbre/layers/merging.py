@@ -257,6 +257,100 @@ class Concatenate(Merge):
         return {**super().get_config(), "axis": self.axis}
 
 
+class Dot(Merge):
+    """The products of two inputs, summed over an axis of each, sample by sample.
+
+    From (batch, a…, n, b…) and (batch, c…, n, d…) comes (batch, a…, b…, c…, d…), and (batch, 1) where
+    nothing but the batch is left.
+
+    Args:
+        axes: The axis of both, or a pair with the axis of each; not 0, the batch.
+        normalize: Whether to divide the inputs by their norms along the axes first, so that the result is
+            the cosine of the angle between them.
+
+    Raises:
+        TypeError: `axes` is neither.
+        ValueError: The axes are out of range or of unequal size, or there are not two inputs.
+
+    Example:
+        >>> import lumbre
+        >>> x, y = lumbre.Tensor([[1.0, 2.0]]), lumbre.Tensor([[3.0, 4.0]])
+        >>> lumbre.layers.Dot(axes=1)([x, y]).numpy()
+        array([[11.]], dtype=float32)
+    """
+
+    _most = 2
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(axes, int):
+            if not isinstance(axes, (list, tuple)):
+                raise TypeError(
+                    f"Invalid type for argument `axes`: it should be a list or an int. Received: axes={axes}"
+                )
+            if len(axes) != 2:
+                raise ValueError(
+                    "Invalid format for argument `axes`: it should contain two elements. "
+                    f"Received: axes={axes}"
+                )
+            if not all(isinstance(axis, int) for axis in axes):
+                raise ValueError(
+                    "Invalid format for argument `axes`: list elements should be integers. "
+                    f"Received: axes={axes}"
+                )
+        self.axes = axes
+        self.normalize = normalize
+
+    def _pair(self, shapes: Sequence[Shape]) -> tuple[int, int]:
+        """The axis of each input, counted from the front."""
+        given = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
+        for axis, shape in zip(given, shapes, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise ValueError(
+                    f"layer '{self.name}' (Dot) cannot sum over axis {axis} of an input of shape {shape}: it "
+                    "must be an axis of the input, and not axis 0, the batch. "
+                    f"Received: axes={self.axes}, input_shape={list(shapes)}"
+                )
+        first, second = (axis % len(shape) for axis, shape in zip(given, shapes, strict=True))
+        return first, second
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self._check_count(input_shape)
+        a, b = (tuple(s) for s in input_shape)
+        i, j = self._pair((a, b))
+        if None not in (a[i], b[j]) and a[i] != b[j]:
+            raise ValueError(
+                f"Incompatible input shapes: axis values {a[i]} (at axis {i}) != {b[j]} (at axis {j}). "
+                f"Full input shapes: {a}, {b}"
+            )
+        if None not in (a[0], b[0]) and a[0] != b[0]:
+            raise ValueError(
+                f"Cannot merge tensors with different batch sizes. Received tensors with shapes {input_shape}"
+            )
+        batch = b[0] if a[0] is None else a[0]
+        rest = a[1:i] + a[i + 1 :] + b[1:j] + b[j + 1 :]
+        return (batch, *(rest or (1,)))
+
+    def call(self, inputs: Any) -> Any:
+        x, y = inputs
+        i, j = self._pair((x.shape, y.shape))
+        if self.normalize:
+            x, y = ops.normalize(x, axis=i), ops.normalize(y, axis=j)
+        letters = "abcdefghijklmnop"
+        first = "z" + letters[1 : x.ndim]
+        second = "z" + letters[x.ndim : x.ndim + y.ndim - 1]
+        second = second[:j] + first[i] + second[j + 1 :]
+        rest = "".join(c for c in first[1:] + second[1:] if c != first[i])
+        z = ops.einsum(f"{first},{second}->z{rest}", x, y)
+        return z if rest else ops.expand_dims(z, -1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
+
+
 def _function(layer_class: Callable[..., Merge]) -> Callable[..., Any]:
     def merge(inputs: Sequence[Any], **kwargs: Any) -> Any:
         return layer_class(**kwargs)(inputs)
@@ -278,3 +372,8 @@ minimum = _function(Minimum)
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
     """`Concatenate(axis, **kwargs)(inputs)`: see `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """`Dot(axes, **kwargs)(inputs)`: see `Dot`."""
+    return Dot(axes=axes, **kwargs)(inputs)

@@ -141,6 +141,12 @@ from lumbre.ops.metric import (
     sparse_categorical_accuracy,
 )
 from lumbre.ops.monitor import activity_update, norms_update, snapshot
+from lumbre.ops.normalization import (
+    batch_normalization,
+    batch_normalization_training,
+    layer_normalization,
+    rms_normalization,
+)
 from lumbre.ops.optimizer import (
     increment,
     lamb_moments,
@@ -204,7 +210,9 @@ from lumbre.ops.softmaxes import (
 from lumbre.ops.statistics import (
     count_nonzero,
     logsumexp,
+    moments,
     norm,
+    normalize,
     std,
     var,
 )
@@ -242,6 +250,8 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "batch_normalization",
+    "batch_normalization_training",
     "binary_accuracy",
     "binary_crossentropy",
     "broadcast_to",
@@ -297,6 +307,7 @@ __all__ = [
     "isinf",
     "isnan",
     "lamb_moments",
+    "layer_normalization",
     "leaky_relu",
     "less",
     "less_equal",
@@ -324,6 +335,7 @@ __all__ = [
     "minimum",
     "mish",
     "mod",
+    "moments",
     "moveaxis",
     "multiply",
     "ndim",
@@ -331,6 +343,7 @@ __all__ = [
     "norm",
     "normal",
     "norms_update",
+    "normalize",
     "not_equal",
     "one_hot",
     "ones",
@@ -350,6 +363,7 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "rms_normalization",
     "round",
     "rsqrt",
     "scatter",

@@ -5,6 +5,9 @@ Philox4x32-10: Salmon, Moraes, Dror and Shaw 2011, Parallel Random Numbers: As E
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 BLOCKS = 16
@@ -54,3 +57,21 @@ def halves(key: int, counter: int, n: int) -> np.ndarray:
 def below(word: int, bound: int) -> int:
     """A whole number below the bound: the upper half of the product with a 64-bit word."""
     return (int(word) * bound) >> 64
+
+
+def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int = 0) -> Any:
+    """Normal deviates, in float64 but from the bits that a draw in that dtype (float32 by default) takes."""
+    n = math.prod(shape)
+    if dtype == "float64":
+        unit = (wide(seed, 0, -(-n // 32) * 32) >> np.uint64(11)).reshape(-1, 2, 16) * 2.0**-53
+        radius, angle = np.sqrt(-2 * np.log(1 - unit[:, 0])), 2 * np.pi * unit[:, 1]
+        pair = [radius * np.cos(angle), radius * np.sin(angle)]
+        return (mean + stddev * np.stack(pair, 1).reshape(-1)[:n]).reshape(shape)
+    w = words(seed, 0, -(-n // 64)).astype(np.int64).reshape(-1, 2, 16)
+    bits = (w[:, 0] & 0x7FFFFFFF).astype(np.float32).astype(float)  # rounded: near 1 the logarithm shows it
+    radius = np.sqrt(-2 * np.log(np.maximum(bits, 0.5) * 2.0**-31))
+    angle = ((w[:, 1] & 0x3FFFFFFF) - 2**29) * (np.pi / 2 * 2.0**-30)
+    cos, sin = np.where(w[:, 1] >> 31 & 1, -1, 1) * np.cos(angle), np.sin(angle)
+    turned = w[:, 1] >> 30 & 1
+    pair = [radius * np.where(turned, sin, cos), radius * np.where(turned, cos, sin)]
+    return (mean + stddev * np.stack(pair, 1).reshape(-1)[:n]).reshape(shape)

@@ -7,61 +7,40 @@ None for the process's own generator.
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel, record
-from lumbre.ops import creation, philox
+from lumbre.autograd import FLOATS, Tensor, as_tensor, kernel
 from lumbre.ops import elementwise as ew
+from lumbre.ops import philox
 from lumbre.ops import reduce as rd
 from lumbre.ops import shapes as sh
 from lumbre.ops.axes import dtype_name, normalize_axis, normalize_shape
 from lumbre.ops.dtypes import floating
 from lumbre.ops.indexing import take
+from lumbre.ops.noise import alpha_dropout, dropout, gaussian_dropout
+from lumbre.ops.seeds import draw_state, set_default_generator
 from lumbre.ops.table import Bad, Case, In, op
 
+__all__ = [
+    "alpha_dropout",
+    "categorical",
+    "draw_state",
+    "dropout",
+    "gaussian_dropout",
+    "normal",
+    "randint",
+    "set_default_generator",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]
+
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-
-_default: list[Callable[[], Any]] = []
-
-
-def set_default_generator(generator: Callable[[], Any]) -> None:
-    """Says what `seed=None` means: `generator()` gives the SeedGenerator to draw from."""
-    _default[:] = [generator]
-
-
-def draw_state(seed: Any) -> Tensor:
-    """The state to draw with: int64 of shape (2,), key and counter.
-
-    Raises:
-        ValueError: It is no seed.
-    """
-    if seed is None and _default:
-        seed = _default[0]()
-    if hasattr(seed, "next"):
-        state: Tensor = seed.next()
-        return state
-    if isinstance(seed, Tensor):
-        return seed
-    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        return _seeded(int(seed))
-    raise ValueError(
-        "Argument `seed` must be either an integer or an instance of `SeedGenerator`. "
-        f"Received: seed={seed} (of type {type(seed)})"
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _seeded(seed: int) -> Tensor:
-    """A seed's state: the same tensor each time, so that recordings of a step meet the same memory."""
-    # Seeds of any size, negative ones too, wrap into the 64 bits of the key.
-    key = (seed + 2**63) % 2**64 - 2**63
-    return as_tensor(np.array([key, 0], np.int64))
 
 
 def _float_dtype(name: str, dtype: Any) -> tuple[str, str]:
@@ -136,23 +115,6 @@ def uniform(
     return ew.cast(y, kind)
 
 
-def _normal_ref(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int = 0) -> Any:
-    n = math.prod(shape)
-    if dtype == "float64":
-        unit = (philox.wide(seed, 0, -(-n // 32) * 32) >> np.uint64(11)).reshape(-1, 2, 16) * 2.0**-53
-        radius, angle = np.sqrt(-2 * np.log(1 - unit[:, 0])), 2 * np.pi * unit[:, 1]
-        pair = [radius * np.cos(angle), radius * np.sin(angle)]
-        return (mean + stddev * np.stack(pair, 1).reshape(-1)[:n]).reshape(shape)
-    w = philox.words(seed, 0, -(-n // 64)).astype(np.int64).reshape(-1, 2, 16)
-    bits = (w[:, 0] & 0x7FFFFFFF).astype(np.float32).astype(float)  # rounded: near 1 the logarithm shows it
-    radius = np.sqrt(-2 * np.log(np.maximum(bits, 0.5) * 2.0**-31))
-    angle = ((w[:, 1] & 0x3FFFFFFF) - 2**29) * (np.pi / 2 * 2.0**-30)
-    cos, sin = np.where(w[:, 1] >> 31 & 1, -1, 1) * np.cos(angle), np.sin(angle)
-    turned = w[:, 1] >> 30 & 1
-    pair = [radius * np.where(turned, sin, cos), radius * np.where(turned, cos, sin)]
-    return (mean + stddev * np.stack(pair, 1).reshape(-1)[:n]).reshape(shape)
-
-
 _MOMENTS_BAD = [
     Bad(((2,),), ValueError, "requires a floating point `dtype`. Received: dtype=bool", {"dtype": "bool"}),
     Bad(((2,), math.nan), ValueError, "must be finite numbers, got NaN and 1", {"seed": 1}),
@@ -160,7 +122,7 @@ _MOMENTS_BAD = [
 
 
 @op(
-    ref=_normal_ref,
+    ref=philox.normal,
     cases=[
         Case(((3, 50),), {"seed": 1}),
         Case(((1000,), -2.0, 0.5), {"seed": 2}),
@@ -292,98 +254,6 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32"
     state = draw_state(seed)
     y: Tensor = kernel("random_int", state, shape=sizes, low=int(minval), high=int(maxval), dtype=made)
     return y if made == kind else ew.cast(y, kind)
-
-
-# ---------------------------------------------------------------------------------------------------- dropout
-
-
-def _dropout_ref(x: Any, rate: float, noise_shape: Any = None, seed: int = 0) -> Any:
-    shape = (
-        x.shape
-        if noise_shape is None
-        else [x.shape[i] if n is None else n for i, n in enumerate(noise_shape)]
-    )
-    threshold = round(rate * 65536)
-    kept = philox.halves(seed, 0, math.prod(shape)).reshape(shape) >= threshold
-    return x * kept * (65536 / (65536 - threshold) if threshold < 65536 else 0.0)
-
-
-@op(
-    ref=_dropout_ref,
-    cases=[
-        Case((In((3, 100)), 0.2), {"seed": 1}),
-        Case((In((1000,)), 0.9), {"seed": 2}),
-        Case((In((4, 5)), 0.0), {"seed": 3}),
-        Case((In((4, 5)), 1.0), {"seed": 3}),
-        Case((In((4, 5, 3)), 0.5, (4, 1, 3)), {"seed": 4}),
-        Case((In((4, 5)), 0.5, (None, 1)), {"seed": 5}),
-        Case((In((0, 5)), 0.5), {"seed": 6}),
-    ],
-    bad=[
-        Bad(
-            (np.ones(3, "float32"), 1.5),
-            ValueError,
-            "Expected a float value between 0 and 1. Received: rate=1.5",
-        ),
-        Bad(
-            (np.ones((2, 3), "float32"), 0.5, (3, 3)), ValueError, r"noise_shape=\(3, 3\) does not broadcast"
-        ),
-    ],
-    kernels=["dropout"],
-)
-def dropout(x: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Tensor:
-    """Sets a share `rate` of the elements to 0 and divides the others by the probability of staying.
-
-    No mask is kept: the gradient is dropped out with the same draw. 16 random bits decide on an element, so
-    the rate is rounded to a multiple of 2⁻¹⁶, and the divisor with it. Source: Srivastava et al. 2014,
-    Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
-
-    Args:
-        x: A tensor.
-        rate: From 0 (everything stays, nothing is drawn) to 1 (nothing stays).
-        noise_shape: A shape that broadcasts to that of `x` (None: its size): elements along sizes of 1
-            share their fate.
-        seed: Where the randomness comes from, see the module.
-
-    Raises:
-        ValueError: The rate, the noise's shape or the seed is not acceptable.
-
-    Example:
-        >>> from lumbre import ops
-        >>> sorted({float(v) for v in ops.random.dropout([1.0] * 50, 0.5, seed=1).numpy()})
-        [0.0, 2.0]
-    """
-    (x,), back = floating(x)
-    if not isinstance(rate, (int, float, np.number)) or not 0 <= rate <= 1:
-        raise ValueError(
-            "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "
-            f"Received: rate={rate}"
-        )
-    if rate == 0:
-        return back(x)
-    shape = _noise_shape(x, noise_shape)
-    if shape == x.shape:
-        return back(_drop(x, draw_state(seed), float(rate)))
-    mask = _drop(creation.ones(shape, x.dtype), draw_state(seed), float(rate))
-    return back(ew.multiply(x, mask))
-
-
-def _drop(x: Tensor, state: Tensor, rate: float) -> Tensor:
-    y, used = kernel("dropout", x, state, rate=rate)
-    return record(y, (x,), (lambda g, _: _drop(g, used, rate),), name="dropout")
-
-
-def _noise_shape(x: Tensor, noise_shape: Sequence[int | None] | None) -> tuple[int, ...]:
-    if noise_shape is None:
-        return x.shape
-    padded = (*((1,) * (x.ndim - len(noise_shape))), *noise_shape)
-    sizes = tuple(x.shape[i] if n is None else operator.index(n) for i, n in enumerate(padded[: x.ndim]))
-    if len(padded) > x.ndim or any(n not in (1, m) for n, m in zip(sizes, x.shape, strict=True)):
-        raise ValueError(
-            f"dropout: noise_shape={noise_shape} does not broadcast to the input's shape {x.shape}; "
-            "its sizes must be those of the input, None or 1"
-        )
-    return sizes
 
 
 # ---------------------------------------------------------------------------------------------------- choices

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from lumbre import config
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.ops import creation
 from lumbre.ops import elementwise as ew
 from lumbre.ops.axes import normalize_axes, normalize_axis
 from lumbre.ops.dtypes import cast
 from lumbre.ops.reduce import AXIS_BAD, axis_cases, floating, max, mean, min, sum
-from lumbre.ops.shapes import squeeze
+from lumbre.ops.shapes import reshape, squeeze
 from lumbre.ops.table import Bad, Case, In, op
 
 _3D = In((3, 4, 5))
 _INTS = In((3, 4), -9, 9, dtype="int32")
+_TINY = float(np.finfo("float32").tiny)  # what is less counts as zero
 
 
 def _float_ref(f: Any) -> Any:
@@ -227,3 +229,82 @@ def count_nonzero(x: Any, axis: Any = None) -> Tensor:
     t = as_tensor(x)
     axes = normalize_axes("count_nonzero", axis, t.ndim)
     return sum(t if t.dtype == "bool" else cast(t, "bool"), axes)
+
+
+@op(
+    ref=lambda x, axes, keepdims=False: (
+        np.mean(x, axis=axes, keepdims=keepdims),
+        np.var(x, axis=axes, keepdims=keepdims),
+    ),
+    cases=[Case((_3D, 1)), Case((_3D, (0, -1), True)), Case((In((40, 3)), 0), ulp=16)],
+    bad=[Bad((np.ones((2, 3), "float32"), 2), IndexError, "axis 2 is out of range")],
+)
+def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
+    """The mean and the (biased) variance over axes.
+
+    Args:
+        x: A tensor.
+        axes: An axis, several, or None for all.
+        keepdims: Whether the axes stay, with size 1.
+        synchronized: Accepted as in Keras: there is one replica.
+
+    Raises:
+        IndexError, ValueError: An axis is out of range or named twice.
+
+    Example:
+        >>> from lumbre import ops
+        >>> mean, variance = ops.moments([1.0, 2.0, 3.0, 4.0], axes=0)
+        >>> mean.item(), variance.item()
+        (2.5, 1.25)
+    """
+    t = as_tensor(x)
+    normalize_axes("moments", axes, t.ndim)
+    return mean(t, axes, keepdims), var(t, axes, keepdims)
+
+
+def _normalize_ref(x: Any, axis: Any = -1, order: int = 2, epsilon: float = 1e-7) -> Any:
+    size = np.sum(np.abs(x) ** order, axis=axis, keepdims=True) ** (1 / order)
+    return x / np.maximum(size, epsilon)
+
+
+@op(
+    ref=_normalize_ref,
+    cases=[
+        Case((_3D,)),
+        Case((_3D, 1)),
+        Case((_3D, (0, 2))),
+        Case((_3D, -1, 1)),
+        Case((In((3, 4), 0.5, 2.0), 0, 3), ulp=16),
+        Case((In((0, 3)),)),
+    ],
+    bad=[Bad((np.ones(3, "float32"), -1, 0), ValueError, "`order` must be an int >= 1. Received: order=0")],
+)
+def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+    """x / max(‖x‖, ε), with the norm of an order over axes.
+
+    Args:
+        x: A tensor.
+        axis: The axis, or several.
+        order: 2 for √Σx², in general (Σ|x|ᵖ)^(1/p).
+        epsilon: ε, `config.epsilon()` by default.
+
+    Raises:
+        ValueError: `order` is no positive whole number.
+        IndexError, ValueError: An axis is out of range or named twice.
+
+    Example:
+        >>> from lumbre import ops
+        >>> ops.normalize([3.0, 4.0]).numpy()
+        array([0.6, 0.8], dtype=float32)
+    """
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"Argument `order` must be an int >= 1. Received: order={order}")
+    epsilon = config.epsilon() if epsilon is None else epsilon
+    t, dtype = floating(x)
+    if t.ndim == 0:
+        t = reshape(t, (1,))
+    if order == 2:
+        # At 0 the least square takes the place of the sum, so that the gradient is finite there.
+        least = epsilon**2 if epsilon**2 > _TINY else _TINY
+        return cast(ew.multiply(t, ew.rsqrt(ew.maximum(sum(ew.square(t), axis, True), least))), dtype)
+    return cast(ew.divide(t, ew.maximum(norm(t, order, axis, keepdims=True), epsilon)), dtype)

@@ -10,7 +10,8 @@
 //!   Bias is added after, then the activation is applied. A column sum is the same function as a product with ones.
 //! * A reduction that keeps the last axis adds rows in ascending order, in blocks of [`CHAIN`] like a product. One that
 //!   consumes the last axis uses [`reduce::LANES`] = 16 accumulators in chunks of [`CHAIN`] and a fixed tree
-//!   ([`reduce`]). A mixed one does the last axis first.
+//!   ([`reduce`]). A mixed one does the last axis first. Normalization sums rows in shorter blocks, which the shape alone
+//!   fixes, too ([`ops::normalization`]).
 //! * exp, log, tanh, erf and their relatives are one polynomial each, evaluated in one order of FMAs ([`math`]), or
 //!   computed in float64 by the `libm` crate and rounded. No reciprocal estimates, no contraction by the compiler.
 //! * Denormals count as zero, in and out: every worker runs with them flushed ([`isa::flush_denormals`]).

@@ -232,14 +232,17 @@ impl Fold for Min {
 /// Joins sixteen accumulators by halves.
 #[inline(always)]
 pub fn tree<T: Num, R: Fold>(mut acc: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            acc[i] = R::join(acc[i], acc[i + half]);
-        }
-        half /= 2;
+    // Loops of constant length: they become vector instructions.
+    for i in 0..8 {
+        acc[i] = R::join(acc[i], acc[i + 8]);
     }
-    acc[0]
+    for i in 0..4 {
+        acc[i] = R::join(acc[i], acc[i + 4]);
+    }
+    for i in 0..2 {
+        acc[i] = R::join(acc[i], acc[i + 2]);
+    }
+    R::join(acc[0], acc[1])
 }
 
 /// The fold of a chunk, element by element.
@@ -260,15 +263,33 @@ fn plain_chunk<T: Num, R: Fold>(x: &[T]) -> T {
 fn fold_chunks<S: Lanes, R: Fold, const W: usize>(
     s: S,
     len: usize,
+    f: impl FnMut(usize, usize, usize) -> S::F,
+) -> [f32; W] {
+    // Just as many vectors as the level needs: a larger array would not be kept in registers.
+    match S::N {
+        16 => fold_in::<S, R, W, 1>(s, len, f),
+        8 => fold_in::<S, R, W, 2>(s, len, f),
+        4 => fold_in::<S, R, W, 4>(s, len, f),
+        _ => fold_in::<S, R, W, LANES>(s, len, f),
+    }
+}
+
+/// [`fold_chunks`] with `A` = 16 / N vectors of accumulators for each chunk.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // iterators stay calls in builds without link-time optimisation
+fn fold_in<S: Lanes, R: Fold, const W: usize, const A: usize>(
+    s: S,
+    len: usize,
     mut f: impl FnMut(usize, usize, usize) -> S::F,
 ) -> [f32; W] {
-    let mut acc = [[s.splat(R::start()); LANES]; W]; // of each row only the first 16 / N are used
+    assert!(A * S::N == LANES);
+    let mut acc = [[s.splat(R::start()); A]; W];
     let whole = len - len % LANES;
     let mut i = 0;
     while i < whole {
-        for v in 0..LANES / S::N {
-            for (w, acc) in acc.iter_mut().enumerate() {
-                acc[v] = R::lanes(s, acc[v], f(w, i + v * S::N, S::N));
+        for v in 0..A {
+            for w in 0..W {
+                acc[w][v] = R::lanes(s, acc[w][v], f(w, i + v * S::N, S::N));
             }
         }
         i += LANES;
@@ -276,9 +297,9 @@ fn fold_chunks<S: Lanes, R: Fold, const W: usize>(
     let mut totals = [R::start(); W];
     for w in 0..W {
         let mut lanes = [R::start::<f32>(); LANES];
-        for (lanes, &acc) in lanes.chunks_exact_mut(S::N).zip(&acc[w]) {
-            // SAFETY: N floats fit.
-            unsafe { s.store(lanes.as_mut_ptr(), acc) };
+        for v in 0..A {
+            // SAFETY: A · N = 16 floats fit.
+            unsafe { s.store(lanes.as_mut_ptr().add(v * S::N), acc[w][v]) };
         }
         let mut i = whole;
         while i < len {
@@ -296,22 +317,41 @@ fn fold_chunks<S: Lanes, R: Fold, const W: usize>(
     totals
 }
 
-/// The fold of `len` values that are computed as they are needed: `f(i, n)` gives values i..i+n in its first n lanes
-/// (n = N but at the end of a chunk) and is called once for each, in ascending order.
+/// `W` folds of `len` values each that are computed as they are needed: `f(w, i, n)` gives values i..i+n of fold w in
+/// its first n lanes (n = N but at the end of a chunk) and is called once for each, in ascending order.
 #[inline(always)]
-pub fn fold_with<S: Lanes, R: Fold>(s: S, len: usize, mut f: impl FnMut(usize, usize) -> S::F) -> f32 {
-    let mut total = R::start();
+#[allow(clippy::needless_range_loop)] // iterators stay calls in builds without link-time optimisation
+pub fn folds_with<S: Lanes, R: Fold, const W: usize>(
+    s: S,
+    len: usize,
+    mut f: impl FnMut(usize, usize, usize) -> S::F,
+) -> [f32; W] {
+    let mut totals = [R::start(); W];
     let mut from = 0;
     while from < len {
-        let [chunk] = fold_chunks::<S, R, 1>(
+        let chunks = fold_chunks::<S, R, W>(
             s,
             CHAIN.min(len - from),
             #[inline(always)]
-            |_, i, n| f(from + i, n),
+            |w, i, n| f(w, from + i, n),
         );
-        total = if from == 0 { chunk } else { R::join(total, chunk) };
+        for w in 0..W {
+            totals[w] = if from == 0 { chunks[w] } else { R::join(totals[w], chunks[w]) };
+        }
         from += CHAIN;
     }
+    totals
+}
+
+/// The fold of `len` values; see [`folds_with`].
+#[inline(always)]
+pub fn fold_with<S: Lanes, R: Fold>(s: S, len: usize, mut f: impl FnMut(usize, usize) -> S::F) -> f32 {
+    let [total] = folds_with::<S, R, 1>(
+        s,
+        len,
+        #[inline(always)]
+        |_, i, n| f(i, n),
+    );
     total
 }
 

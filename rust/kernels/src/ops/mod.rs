@@ -6,9 +6,11 @@ pub mod elementwise;
 pub mod loss;
 pub mod metric;
 pub mod monitor;
+pub mod normalization;
 pub mod optimizer;
 pub mod products;
 pub mod random;
+mod real;
 pub mod reduce;
 pub mod shapes;
 pub mod softmaxes;
@@ -20,6 +22,7 @@ pub static FAMILIES: &[&[OpDef]] = &[
     shapes::ROWS,
     products::ROWS,
     softmaxes::ROWS,
+    normalization::ROWS,
     loss::ROWS,
     random::ROWS,
     optimizer::ROWS,

@@ -15,7 +15,6 @@ use std::ops::Range;
 pub mod factored;
 pub mod moments;
 pub mod norms;
-mod real;
 pub mod rules;
 mod walk;
 

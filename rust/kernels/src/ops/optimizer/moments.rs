@@ -1,8 +1,8 @@
 //! The formulas of Adam's relatives: g gradient, w weight, η learning rate, m and v moments, t the step.
 
-use super::real::Real;
 use super::walk::{Numbers, Own, Rule, Walk, attributes, row};
 use crate::op::{Attrs, OpDef};
+use crate::ops::real::Real;
 
 /// The rows.
 pub static ROWS: &[OpDef] = &[row::<Adam>(), row::<Nadam>(), row::<Adamax>(), row::<ScheduleFree>(), row::<Lamb>()];

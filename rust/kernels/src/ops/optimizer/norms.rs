@@ -6,13 +6,13 @@
 //! square depends on who added what.
 
 use super::moments::{BETAS, Betas, Direction};
-use super::real::{Double, Real, Single};
 use super::walk::{Before, Numbers, Own, attributes, factor};
 use super::{check_scalar, piece};
 use crate::CHAIN;
 use crate::dtype::DType;
 use crate::lanes::{Kernel, Lanes, load, store};
 use crate::op::{Attrs, Fault, Layout, OpDef, Scratch};
+use crate::ops::real::{Double, Real, Single};
 use crate::reduce::sum_with;
 use crate::team::Part;
 use crate::view::{Dims, Meta, View};

@@ -1,8 +1,8 @@
 //! The formulas of the elementwise optimizers, in the notation of their papers: g gradient, w weight, η learning rate.
 
-use super::real::Real;
 use super::walk::{Numbers, Own, Rule, Walk, attributes, row};
 use crate::op::{Attrs, OpDef};
+use crate::ops::real::Real;
 
 /// The rows.
 pub static ROWS: &[OpDef] = &[

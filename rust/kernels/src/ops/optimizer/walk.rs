@@ -4,11 +4,11 @@
 //! all of them share before the formula: a factor for each gradient (clipping to a norm, unscaling), a bound on its
 //! elements, and the decay of the weight. Streams of one parameter lie alike, so that nothing here depends on how.
 
-use super::real::{Double, Real, Single};
 use super::{check_scalar, orders, piece, pieces, power, scalar, vectors};
 use crate::dtype::DType;
 use crate::lanes::{Kernel, Lanes, load, store};
 use crate::op::{Attrs, Fault, Layout, OpDef, Scratch};
+use crate::ops::real::{Double, Real, Single};
 use crate::team::Part;
 use crate::view::{Meta, View};
 

@@ -1,12 +1,73 @@
 //! Numbers of either width, so that a formula is written once: a vector of float32 of some level, or one float64.
 
-use crate::lanes::Lanes;
+use super::softmaxes::sum_each;
+use crate::lanes::{self, Lanes};
+use crate::reduce::{self, Num, Sum};
 
-/// The arithmetic that formulas of optimizers are made of.
-pub(super) trait Real: Copy {
-    /// One operand of it.
+/// An element type with the arithmetic that its formulas are computed in.
+pub(in crate::ops) trait Width: Num {
+    /// See [`Real`].
+    type R<S: Lanes>: Real<E = Self>;
+    /// The arithmetic of a level.
+    fn real<S: Lanes>(s: S) -> Self::R<S>;
+    /// The nearest one.
+    fn of(x: f64) -> Self;
+    /// The same number.
+    fn wide(self) -> f64;
+}
+
+impl Width for f32 {
+    type R<S: Lanes> = Single<S>;
+    #[inline(always)]
+    fn real<S: Lanes>(s: S) -> Single<S> {
+        Single(s)
+    }
+    #[inline(always)]
+    fn of(x: f64) -> f32 {
+        x as f32
+    }
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Width for f64 {
+    type R<S: Lanes> = Double;
+    #[inline(always)]
+    fn real<S: Lanes>(_: S) -> Double {
+        Double
+    }
+    #[inline(always)]
+    fn of(x: f64) -> f64 {
+        x
+    }
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
+}
+
+/// The arithmetic that formulas are made of.
+pub(in crate::ops) trait Real: Copy {
+    /// What lies in memory.
+    type E: Width;
+    /// One operand: several elements, or one.
     type V: Copy;
 
+    /// How many elements an operand holds.
+    fn width(self) -> usize;
+    /// # Safety
+    /// `p` is valid for reading `n` elements, at most the width.
+    unsafe fn load(self, p: *const Self::E, n: usize) -> Self::V;
+    /// # Safety
+    /// `p` is valid for writing `n` elements, at most the width.
+    unsafe fn store(self, p: *mut Self::E, x: Self::V, n: usize);
+    /// The sums of `len` values each, in the order of [`reduce`]: `f(w, i, n)` gives values i..i + n of sum w.
+    fn sums<const W: usize>(self, len: usize, f: impl FnMut(usize, usize, usize) -> Self::V) -> [Self::E; W];
+
+    /// The same in each place.
+    fn splat(self, x: Self::E) -> Self::V;
     /// A constant.
     fn of(self, x: f64) -> Self::V;
     /// a + b
@@ -47,11 +108,34 @@ pub(super) trait Real: Copy {
 
 /// Vectors of float32.
 #[derive(Clone, Copy)]
-pub(super) struct Single<S>(pub S);
+pub(in crate::ops) struct Single<S>(pub S);
 
 impl<S: Lanes> Real for Single<S> {
+    type E = f32;
     type V = S::F;
 
+    #[inline(always)]
+    fn width(self) -> usize {
+        S::N
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32, n: usize) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { lanes::load(self.0, p, n) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, x: S::F, n: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { lanes::store(self.0, p, x, n) }
+    }
+    #[inline(always)]
+    fn sums<const W: usize>(self, len: usize, f: impl FnMut(usize, usize, usize) -> S::F) -> [f32; W] {
+        reduce::folds_with::<S, Sum, W>(self.0, len, f)
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> S::F {
+        self.0.splat(x)
+    }
     #[inline(always)]
     fn of(self, x: f64) -> S::F {
         self.0.splat(x as f32)
@@ -110,11 +194,33 @@ impl<S: Lanes> Real for Single<S> {
 
 /// One float64.
 #[derive(Clone, Copy)]
-pub(super) struct Double;
+pub(in crate::ops) struct Double;
 
 impl Real for Double {
+    type E = f64;
     type V = f64;
 
+    #[inline(always)]
+    fn width(self) -> usize {
+        1
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f64, _: usize) -> f64 {
+        // SAFETY: the caller's promise, for n = 1.
+        unsafe { *p }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f64, x: f64, _: usize) {
+        // SAFETY: the caller's promise, for n = 1.
+        unsafe { *p = x }
+    }
+    fn sums<const W: usize>(self, len: usize, mut f: impl FnMut(usize, usize, usize) -> f64) -> [f64; W] {
+        std::array::from_fn(|w| sum_each(len, |i| f(w, i, 1)))
+    }
+    #[inline(always)]
+    fn splat(self, x: f64) -> f64 {
+        x
+    }
     fn of(self, x: f64) -> f64 {
         x
     }

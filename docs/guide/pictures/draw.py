@@ -84,6 +84,21 @@ def curves(page: dict[str, Any]) -> None:
     save("curves")
 
 
+def gradients(page: dict[str, Any]) -> None:
+    depth = page["DEPTH"]
+    for name in ("sigmoid", "ReLU", "ReLU, He initialization", "sigmoid, normalized", "ReLU, residual"):
+        history = page["runs"][name]
+        plt.semilogy(
+            range(1, depth + 1),
+            [history[f"gradient_norm/layer_{i}"][0] for i in range(1, depth + 1)],
+            label=name,
+        )
+    plt.xlabel("layer, from the input")
+    plt.ylabel("gradient norm, first epoch")
+    plt.legend(frameon=False)
+    save("gradients")
+
+
 def overfitting(page: dict[str, Any]) -> None:
     for name in ("nothing", "dropout 0.5", "noise 0.3 on inputs", "fewer units (16)", "all 1,438 digits"):
         plt.plot(range(1, 61), page["runs"][name]["val_loss"], label=name)
@@ -114,6 +129,7 @@ def rates(page: dict[str, Any]) -> None:
 PICTURES: dict[str, Callable[[dict[str, Any]], None]] = {
     "08-descent-in-all-its-forms.md": descent,
     "09-training-curves.md": curves,
+    "10-gradients.md": gradients,
     "11-overfitting.md": overfitting,
     "12-learning-rates.md": rates,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -292,9 +293,12 @@ for network in ((784, (128, 64), 32), (784, (512, 512), 128), (20, (32,), 32)):
 
 def test_recording_costs_little_and_pays_within_an_epoch() -> None:
     """Measured on an idle machine: 1 to 3 ms; three steps take 0.9 to 1.1 times as long as in Python."""
-    for line in script(FIRST_EPOCH).splitlines():
-        cost, captured, eager = map(float, line.split())
-        assert cost < 30 and captured < 2 * eager + 20, line
+    for attempt in range(3):  # whoever else is at work here spoils a measurement
+        lines = [[float(v) for v in line.split()] for line in script(FIRST_EPOCH).splitlines()]
+        if all(cost < 10 and captured < 1.5 * eager + 2 for cost, captured, eager in lines):
+            return
+        time.sleep(attempt)
+    raise AssertionError(f"ms of recording, of a first epoch, and of that in Python: {lines}")
 
 
 def test_two_threads_train_two_models() -> None:

@@ -195,7 +195,7 @@ fn bad_operands() {
     let counts = || [Array::new(&[2, 2], &[0f64; 4])];
     let none = Array::new::<f32>(&[0], &[]);
     fails("threshold_counts", &[x.clone(), x.clone(), none], &mut counts(), "must be a vector of float32");
-    fails("greatest_counts", &[x.clone()], &mut counts(), "expected y_true, y_pred");
+    fails("greatest_counts", std::slice::from_ref(&x), &mut counts(), "expected y_true, y_pred");
     fails("confusion_counts", &[x.clone(), x.clone()], &mut [x.clone()], "a square matrix of float64");
     fails("in_top_k", &[x.clone(), x.clone()], &mut [], "targets must be int32 or int64");
     fails("only_top_k", &[Array::new(&[2, 0], &[0f32; 0])], &mut [], "from 1 to the number of classes, 0");

@@ -1,4 +1,4 @@
-"""Updates of optimizers beside streams of the bytes that they must move, and beside the products that they need.
+"""Updates of optimizers beside streams of the bytes that they must move, and beside their products.
 
 `make bench` runs them; alone: `pytest benches/test_optimizers.py`.
 """

@@ -346,7 +346,7 @@ CALLBACKS: dict[str, tuple[Any, str]] = {
     "without hooks": ([HasNothing()], "without hooks like `on_epoch_end`.*HasNothing"),
     "a class": ([callbacks.History], r"It is a class: pass an object, History\(...\)"),
     "a name": (["Histroy"], "have no names: pass the object. Did you mean 'History'"),
-    "a function": ([lambda epoch, logs: None], "write a class with the hook"),
+    "a function": ([lambda epoch, logs: None], "use `callbacks.LambdaCallback`"),
     "a number": (3, "without hooks.*3"),
 }
 for name, (given, text) in CALLBACKS.items():

@@ -99,7 +99,8 @@ def fit(
     validation: Validation | None,
 ) -> None:
     """Trains for the given epochs; the model has been built and the data checked."""
-    runner = model._runner("train", feed.nan_policy)
+    runner = model._runner("train")
+    runner.nan_policy = feed.nan_policy
     runner.watched = model._loss_tracker.total.cell if callbacks.stops_on_nan else None
     callbacks.on_train_begin()
     training_logs: Logs = {}

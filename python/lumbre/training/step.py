@@ -27,19 +27,19 @@ class StepRunner:
             step.
         kind: "train", "test" or "predict".
         eager: Whether every batch is to run in Python (`compile(run_eagerly=True)`).
-        nan_policy: What is done about NaN and infinity in the inputs: "raise", "warn" or "allow".
 
     Attributes:
+        nan_policy: What is done about NaN and infinity in the rows of a data set: "raise", "warn" or "allow".
         watched: A cell with a float64 scalar, or None: a run of batches ends after the one that leaves NaN
             or infinity there.
     """
 
-    def __init__(self, model: Any, kind: str, eager: bool = False, nan_policy: str = "allow") -> None:
+    def __init__(self, model: Any, kind: str, eager: bool = False) -> None:
         self.kind = kind
         # The model has the runner, and the runner the programs: if each kept the other alive, they and all
         # weights would stay until Python looks for cycles.
         self._model = weakref.ref(model)
-        self._policy = nan_policy
+        self.nan_policy = "allow"
         self._rounds = kind == "train" and computes_floats(model)  # whether integers become floats
         call = weakref.WeakMethod(self._call)
         self._captured = Captured(
@@ -151,7 +151,7 @@ class StepRunner:
         if i >= len(data.inputs):
             return False
         if data.arrays[i].dtype.kind == "f":
-            return self._policy != "allow"
+            return self.nan_policy != "allow"
         return self._rounds and may_be_large(data.arrays[i])
 
     def _met(self, data: ArrayData, i: int, row: int) -> None:
@@ -161,8 +161,8 @@ class StepRunner:
         """
         if data.arrays[i].dtype.kind == "f":
             state = "The batch with this row has changed nothing."
-            handle_nan(self._model(), data.names[i], row, self._policy, state)
-            self._policy = "allow"
+            handle_nan(self._model(), data.names[i], row, self.nan_policy, state)
+            self.nan_policy = "allow"
         else:
             warn_of_large_integers(self._model(), data.names[i], row)
             self._rounds = False

@@ -412,12 +412,12 @@ class Trainer(BatchSteps):
         logs = self._read_logs(kind)
         return logs if return_dict else self._values_in_order(logs)
 
-    def _runner(self: Any, kind: str, nan_policy: str = "allow") -> Any:
-        """The step runner of a kind, made once for each `compile` and setting of these attributes."""
+    def _runner(self: Any, kind: str) -> Any:
+        """The step runner of a kind, made once for each `compile` and setting of `run_eagerly`."""
         runners = self.__dict__.setdefault("_runners", {})
-        key = (kind, bool(self.run_eagerly), nan_policy)
+        key = (kind, bool(self.run_eagerly))
         if key not in runners:
-            runners[key] = StepRunner(self, kind, self.run_eagerly, nan_policy)
+            runners[key] = StepRunner(self, kind, self.run_eagerly)
         return runners[key]
 
     def _callback_list(

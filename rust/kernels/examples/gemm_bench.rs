@@ -26,8 +26,11 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (256, 4096, 4096),
 ];
 
+/// A name; whether A and B are transposed; whether B and C lie in panels.
+type Kind = (&'static str, (bool, bool), (bool, bool));
+
 /// A and B as they are, A transposed, B transposed; then the same with the weights (B, C, B) in panels.
-const FORMS: [(&str, (bool, bool), (bool, bool)); 6] = [
+const FORMS: [Kind; 6] = [
     ("NN", (false, false), (false, false)),
     ("TN", (true, false), (false, false)),
     ("NT", (false, true), (false, false)),

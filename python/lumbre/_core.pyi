@@ -22,6 +22,7 @@ __all__ = [
     "record_start",
     "record_stop",
     "recording",
+    "recording_broken",
     "rows",
     "set_checking",
     "set_dry",

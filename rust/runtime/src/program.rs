@@ -359,7 +359,7 @@ impl Program {
             }
         })?;
         let steps = done.into_inner();
-        self.pace.note(way.as_team, start.elapsed(), steps);
+        self.pace.note(way, start.elapsed(), steps);
         if let Some(timing) = request.timing {
             timing.note(steps, way.as_team);
         }

@@ -120,7 +120,7 @@ impl PyProgram {
 
     #[allow(clippy::type_complexity)] // a tuple for Python
     /// The calls in order, each as (row, shapes read, FLOP, bytes, shared by all workers, workers meet before it).
-    fn describe(&self) -> Vec<(&'static str, Vec<String>, u64, u64, bool, bool)> {
+    fn describe(&self) -> Vec<(String, Vec<String>, u64, u64, bool, bool)> {
         let row = |d: Described| (d.name, d.shapes, d.flops, d.bytes, d.shared, d.barrier);
         self.0.describe().into_iter().map(row).collect()
     }

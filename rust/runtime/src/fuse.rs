@@ -1,9 +1,10 @@
 //! Calls that become one, with the same bits: the derivative of an activation, and of a dropout after it, go into the
-//! product that made the gradient.
+//! product that made the gradient; elementwise calls that follow each other become a chain, done piece by piece.
 
-use crate::plan::metas;
+use crate::bound::MOST_READ;
+use crate::plan::{Planned, metas};
 use crate::record::{Call, Operand, Slot};
-use lumbre_kernels::ops::elementwise::Activation;
+use lumbre_kernels::ops::elementwise::{self, Activation};
 use lumbre_kernels::ops::random::dropout;
 use lumbre_kernels::{Attr, Attrs, DType, row};
 
@@ -77,4 +78,41 @@ fn find(calls: &[Option<Call>], at: usize, uses: &[usize]) -> Option<Found> {
         && gate.strides == gate.meta.shape.row_major()
         && product.ins.iter().all(untouched);
     fits.then_some(Found { product: from, dropped, gate, scale })
+}
+
+/// Elements of a result from which on a chain pays: less stays in the cache by itself.
+const LONG: usize = 1 << 12;
+
+/// Joins elementwise calls that follow each other and whose results have one shape. A worker does all of them for a piece
+/// of the elements, then for the next: what one call writes the next one reads from the cache, and nobody waits.
+pub fn chain(calls: Vec<Call>) -> Vec<Planned> {
+    let mut planned: Vec<Planned> = Vec::with_capacity(calls.len());
+    for call in calls {
+        match planned.last_mut().filter(|p| links(&p.call) && links(&call) && follows(&call, p)) {
+            Some(previous) => previous.chain.push(call),
+            None => planned.push(Planned::new(call)),
+        }
+    }
+    planned
+}
+
+/// Whether a call can be part of a chain: elementwise, on dense operands of the result's shape and on single elements.
+fn links(call: &Call) -> bool {
+    let Some(out) = call.outs.first() else { return false };
+    let dense = |o: &Operand| o.strides == o.meta.shape.row_major();
+    let fits = |o: &Operand| o.meta.shape.count() == 1 || (o.meta.shape == out.meta.shape && dense(o));
+    let known = elementwise::ROWS.iter().any(|op| std::ptr::eq(op, call.op));
+    known
+        && call.inouts == 0
+        && call.ins.len() <= MOST_READ
+        && out.meta.shape.count() >= LONG
+        && call.ins.iter().all(fits)
+}
+
+/// Whether a call can be done for a piece as soon as the chain is: its result has the same shape, and it reads no single
+/// element of what the chain makes.
+fn follows(call: &Call, chain: &Planned) -> bool {
+    let single = |o: &&Operand| o.meta.shape.count() == 1;
+    let made = |o: &Operand| chain.outs().any(|out| out.slot == o.slot);
+    call.outs[0].meta.shape == chain.call.outs[0].meta.shape && !call.ins.iter().filter(single).any(made)
 }

@@ -5,6 +5,7 @@
 //! step's calls down; [`plan`] decides where its intermediate values live; [`program`] plays it back on the threads
 //! of [`pool`], and [`timing`] takes times if asked. Everything asked of the operating system is in [`os`].
 
+mod bound;
 pub mod buffer;
 pub mod door;
 mod fuse;

@@ -3,7 +3,7 @@
 
 use crate::buffer::Array;
 use crate::door;
-use crate::fuse::fuse;
+use crate::fuse::{chain, fuse};
 use crate::os::ALIGN;
 use crate::record::{Call, Operand, Slot};
 use lumbre_kernels::{DType, Fault, Meta};
@@ -13,12 +13,41 @@ use std::collections::HashMap;
 pub struct Planned {
     /// The call.
     pub call: Call,
+    /// Elementwise calls that are done with it, piece by piece.
+    pub chain: Vec<Call>,
     /// Whether all workers take part; otherwise the first does it alone.
     pub shared: bool,
     /// Whether the workers must meet before it.
     pub barrier: bool,
     /// Its scratch memory in the arena: offset and bytes.
     pub scratch: (usize, usize),
+}
+
+impl Planned {
+    /// A call that still has no place.
+    pub fn new(call: Call) -> Planned {
+        Planned { call, chain: Vec::new(), shared: false, barrier: false, scratch: (0, 0) }
+    }
+
+    /// The recorded calls that it stands for.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        std::iter::once(&self.call).chain(&self.chain)
+    }
+
+    /// All operands that are read.
+    pub fn ins(&self) -> impl Iterator<Item = &Operand> {
+        self.calls().flat_map(|c| &c.ins)
+    }
+
+    /// All operands that are written.
+    pub fn outs(&self) -> impl Iterator<Item = &Operand> {
+        self.calls().flat_map(|c| &c.outs)
+    }
+
+    /// How many workers it can keep busy.
+    fn tasks(&self) -> usize {
+        self.calls().map(|c| (c.op.tasks)(&metas(&c.ins), &metas(&c.outs), &c.attrs)).max().unwrap_or(1)
+    }
 }
 
 /// The calls in order, and the memory they need.
@@ -36,22 +65,24 @@ pub struct Plan {
 /// Makes a plan for a team of `workers`. Slots of folded calls become constants.
 pub fn plan(calls: Vec<Call>, slots: &mut Vec<Slot>, outputs: &[Operand], workers: usize) -> Result<Plan, Fault> {
     let calls = drop_dead_calls(calls, slots, outputs);
-    let calls = fuse(fold_constants(calls, slots)?, slots, outputs);
-    let scratch: Vec<usize> = calls.iter().map(|c| scratch_of(c, workers)).collect();
+    let mut calls = chain(fuse(fold_constants(calls, slots)?, slots, outputs));
+    // Elementwise calls need none.
+    let scratch: Vec<usize> = calls.iter().map(|p| scratch_of(&p.call, workers)).collect();
     // Scratch memory is a slot that lives for one call.
     let first_scratch = slots.len();
     slots.extend(scratch.iter().map(|&bytes| Slot::Local(bytes)));
     let (offsets, arena_bytes) = place(&calls, slots, outputs, first_scratch);
-    let place = |i: usize| (offsets[first_scratch + i].unwrap_or(0), scratch[i]);
-    let places: Vec<_> = (0..calls.len()).map(place).collect();
+    for (i, call) in calls.iter_mut().enumerate() {
+        call.scratch = (offsets[first_scratch + i].unwrap_or(0), scratch[i]);
+    }
     let groups = groups(&calls, slots, outputs);
-    let calls = schedule(calls, &offsets, &places, workers);
+    schedule(&mut calls, &offsets, workers);
     Ok(Plan { calls, offsets, arena_bytes, groups })
 }
 
 /// Which slots may lie in panels, and which of them must then lie alike: a weight, its gradient and the optimizer's
 /// slots. All that some call wants in row-major order stays so, with all that must be like it.
-fn groups(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> Vec<Option<usize>> {
+fn groups(calls: &[Planned], slots: &[Slot], outputs: &[Operand]) -> Vec<Option<usize>> {
     let mut leader: Vec<usize> = (0..slots.len()).collect();
     let find = |leader: &[usize], mut i: usize| {
         while leader[i] != i {
@@ -61,7 +92,7 @@ fn groups(calls: &[Call], slots: &[Slot], outputs: &[Operand]) -> Vec<Option<usi
     };
     let mut shape: Vec<Option<Meta>> = vec![None; slots.len()];
     let mut plain = vec![false; slots.len()];
-    for call in calls {
+    for call in calls.iter().flat_map(Planned::calls) {
         let numbers = (call.op.orders)(&metas(&call.ins), &metas(&call.outs), &call.attrs);
         let mut first = HashMap::new();
         for (i, operand) in call.ins.iter().chain(&call.outs).enumerate() {
@@ -143,12 +174,17 @@ fn constant(operand: &Operand, slots: &[Slot]) -> Option<Array> {
 ///
 /// A slot lives from the call that writes it to the last one that reads it; slots that live at the same time do not
 /// overlap. Largest first, each at the lowest offset that is free for its whole life.
-fn place(calls: &[Call], slots: &[Slot], outputs: &[Operand], first_scratch: usize) -> (Vec<Option<usize>>, usize) {
+fn place(
+    calls: &[Planned],
+    slots: &[Slot],
+    outputs: &[Operand],
+    first_scratch: usize,
+) -> (Vec<Option<usize>>, usize) {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; slots.len()];
     for (now, call) in calls.iter().enumerate() {
         // Scratch memory stays clear of the neighbours' too, so that it alone asks for no barrier.
         lives[first_scratch + now] = Some((now.saturating_sub(1), now + 1));
-        for operand in call.outs.iter().chain(&call.ins) {
+        for operand in call.outs().chain(call.ins()) {
             let life = lives[operand.slot].get_or_insert((now, now));
             life.1 = now;
         }
@@ -224,16 +260,16 @@ impl Touch {
 
 /// Decides who does each call, and where the workers must meet: before a call that reads what another worker may have
 /// written since they last met, or writes what another may have read or written.
-fn schedule(calls: Vec<Call>, offsets: &[Option<usize>], scratch: &[(usize, usize)], workers: usize) -> Vec<Planned> {
+fn schedule(calls: &mut [Planned], offsets: &[Option<usize>], workers: usize) {
     let (mut reads, mut writes): (Vec<Touch>, Vec<Touch>) = (Vec::new(), Vec::new());
-    let mut planned = Vec::with_capacity(calls.len());
-    for (call, &scratch) in calls.into_iter().zip(scratch) {
-        let shared = workers > 1 && (call.op.tasks)(&metas(&call.ins), &metas(&call.outs), &call.attrs) > 1;
+    for call in calls {
+        let shared = workers > 1 && call.tasks() > 1;
         let touch = |o: &Operand| Touch::of(o, offsets, shared);
-        let mut ins: Vec<Touch> = call.ins.iter().map(touch).collect();
-        let mut outs: Vec<Touch> = call.outs.iter().map(touch).collect();
-        if scratch.1 > 0 {
-            outs.push(Touch { space: ARENA, start: scratch.0, end: scratch.0 + scratch.1, shared });
+        let mut ins: Vec<Touch> = call.ins().map(touch).collect();
+        let mut outs: Vec<Touch> = call.outs().map(touch).collect();
+        let (start, bytes) = call.scratch;
+        if bytes > 0 {
+            outs.push(Touch { space: ARENA, start, end: start + bytes, shared });
         }
         let meets = |earlier: &[Touch], now: &[Touch]| earlier.iter().any(|e| now.iter().any(|n| e.conflicts(n)));
         let barrier = meets(&writes, &ins) || meets(&writes, &outs) || meets(&reads, &outs);
@@ -243,7 +279,6 @@ fn schedule(calls: Vec<Call>, offsets: &[Option<usize>], scratch: &[(usize, usiz
         }
         reads.append(&mut ins);
         writes.append(&mut outs);
-        planned.push(Planned { call, shared, barrier, scratch });
+        (call.shared, call.barrier) = (shared, barrier);
     }
-    planned
 }

@@ -1,10 +1,11 @@
 //! A recorded step, ready to be played back for many batches in one call.
 
+use crate::bound::{Bound, Link};
 use crate::buffer::{Array, Cell, State, Storage};
 use crate::door::lock_in_order;
 use crate::pace::{Pace, Way};
 use crate::plan::{Plan, Planned, metas, plan};
-use crate::record::{Operand, Recording, Slot};
+use crate::record::{Call, Operand, Recording, Slot};
 use crate::timing::{Clock, Timing};
 use crate::{door, pool};
 use lumbre_kernels::{Attr, Attrs, DType, Fault, Meta, OpDef, Order, Part, Scratch, View, row};
@@ -58,8 +59,8 @@ pub struct Request<'a> {
 
 /// A call of a program, for profiles.
 pub struct Described {
-    /// The row.
-    pub name: &'static str,
+    /// The row, or those of a chain.
+    pub name: String,
     /// Shapes of the operands that are read.
     pub shapes: Vec<String>,
     /// Floating-point operations.
@@ -88,17 +89,6 @@ pub struct Program {
     pace: Pace,
     /// Arenas that no replay uses now.
     arenas: Mutex<Vec<Arc<Storage>>>,
-}
-
-/// A call with its operands' addresses.
-struct Bound<'a> {
-    op: &'static OpDef,
-    attrs: &'a Attrs,
-    ins: Vec<View>,
-    outs: Vec<View>,
-    scratch: Scratch,
-    shared: bool,
-    barrier: bool,
 }
 
 impl Program {
@@ -148,13 +138,13 @@ impl Program {
 
     /// What each call is, in order.
     pub fn describe(&self) -> Vec<Described> {
-        let bytes = |operands: &[Operand]| operands.iter().map(|o| o.meta.bytes() as u64).sum::<u64>();
+        let flops = |c: &Call| (c.op.flops)(&metas(&c.ins), &metas(&c.outs), &c.attrs);
         let describe = |p: &Planned| Described {
-            name: p.call.op.name,
+            name: p.calls().map(|c| c.op.name).collect::<Vec<_>>().join(" + "),
             shapes: p.call.ins.iter().map(|o| o.meta.shape.to_string()).collect(),
-            flops: (p.call.op.flops)(&metas(&p.call.ins), &metas(&p.call.outs), &p.call.attrs),
+            flops: p.calls().map(flops).sum(),
             // An operand updated in place is read and written.
-            bytes: bytes(&p.call.ins) + bytes(&p.call.outs) + bytes(&p.call.outs[..p.call.inouts]),
+            bytes: p.ins().chain(p.outs()).chain(&p.call.outs[..p.call.inouts]).map(|o| o.meta.bytes() as u64).sum(),
             shared: p.shared,
             barrier: p.barrier,
         };
@@ -289,11 +279,14 @@ impl Program {
         let view = |o: &Operand| unsafe {
             View::new(bases[o.slot].wrapping_add(o.offset), o.meta, o.strides).ordered(orders[o.slot])
         };
+        let link = |c: &'a Call| Link {
+            op: c.op,
+            attrs: &c.attrs,
+            ins: c.ins.iter().map(view).collect(),
+            outs: c.outs.iter().map(view).collect(),
+        };
         let bound = |p: &'a Planned| Bound {
-            op: p.call.op,
-            attrs: &p.call.attrs,
-            ins: p.call.ins.iter().map(view).collect(),
-            outs: p.call.outs.iter().map(view).collect(),
+            links: p.calls().map(link).collect(),
             // SAFETY: a place of its own in the arena, as for `view`.
             scratch: unsafe { Scratch::new(arena.ptr().wrapping_add(p.scratch.0), p.scratch.1) },
             shared: p.shared,
@@ -338,9 +331,9 @@ impl Program {
                         clock.waited(i);
                     }
                     if call.shared {
-                        (call.op.run)(part, &call.ins, &call.outs, call.attrs, call.scratch);
+                        call.run(part);
                     } else if part.index == 0 {
-                        (call.op.run)(&solo, &call.ins, &call.outs, call.attrs, call.scratch);
+                        call.run(&solo);
                     }
                     clock.worked(i);
                 }

@@ -98,3 +98,26 @@ def test_derivatives_of_relu_and_dropout_are_in_the_product(rate: float) -> None
     assert names.count("linear_grad_input") == 2
     assert not any("activation_grad" in name for name in names)
     assert names.count("dropout") == (1 if rate else 0)
+
+
+def test_transposed_matrices_are_read_where_they_lie() -> None:
+    """Eager and replayed, with gradients: as if they had been copied first."""
+    a, b = (RNG.standard_normal((90, 90)).astype("float32") for _ in range(2))
+
+    def grads(x: Tensor, y: Tensor) -> list[Tensor]:
+        x, y = (Tensor(t, requires_grad=True) for t in (x, y))
+        z = ops.matmul(ops.transpose(x), ops.transpose(y))
+        return [z.detach(), *lumbre.grad(ops.sum(ops.multiply(z, z)), [x, y])]
+
+    expected = a.T.astype("float64") @ b.T.astype("float64")
+    found = grads(Tensor(a), Tensor(b))
+    np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-4, atol=1e-4)
+    copied = ops.matmul(Tensor(a.T.copy()), Tensor(b.T.copy()))
+    np.testing.assert_array_equal(found[0].numpy(), copied.numpy())
+    np.testing.assert_allclose(found[1].numpy(), (2 * expected @ b).T, rtol=1e-3, atol=1e-3)
+    captured = lumbre.capture(lambda x, y: ops.matmul(ops.transpose(x), ops.transpose(y)))
+    for _ in range(4):
+        np.testing.assert_array_equal(captured(Tensor(a), Tensor(b)).numpy(), copied.numpy())
+    with lumbre.profile() as profile:
+        captured(Tensor(a), Tensor(b))
+    assert [row.op for row in profile.rows if row.op != "(between steps)"] == ["matmul"]

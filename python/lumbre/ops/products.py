@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre.autograd import FLOATS, Rule, Tensor, as_tensor, kernel, record
+from lumbre.autograd import FLOATS, Rule, Tensor, as_tensor, kernel, record, wrap
 from lumbre.ops.activation import NUMBERS, activation_grad, relu, tanh
 from lumbre.ops.arithmetic import add, multiply
 from lumbre.ops.dtypes import COMPUTED, WIDE, cast, promote
@@ -23,12 +23,22 @@ which a fused row does not keep.
 """
 
 
+def _as_it_lies(x: Tensor, transposed: bool) -> tuple[Tensor, bool]:
+    """A transposed matrix as what it is a view of, to be read the other way round; others as they are."""
+    if x.ndim == 2 and not x._a.is_dense:
+        matrix = x._a.permute((1, 0))
+        if matrix.is_dense:
+            return wrap(matrix), not transposed
+    return x, transposed
+
+
 def product(a: Tensor, b: Tensor, trans_a: bool = False, trans_b: bool = False) -> Tensor:
     """a·b over the last two axes, each exchanged where its flag says so; leading axes broadcast.
 
     For tensors of one dtype that kernels compute in, whose shapes fit.
     """
-    y: Tensor = kernel("matmul", a, b, trans_a=trans_a, trans_b=trans_b)
+    (left, flag_a), (right, flag_b) = _as_it_lies(a, trans_a), _as_it_lies(b, trans_b)
+    y: Tensor = kernel("matmul", left, right, trans_a=flag_a, trans_b=flag_b)
     if y.dtype not in FLOATS:
         return y
 

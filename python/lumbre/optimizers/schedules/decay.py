@@ -10,7 +10,34 @@ from lumbre.autograd import Tensor, as_tensor
 from lumbre.optimizers.schedules.schedule import LearningRateSchedule, as_step, check_steps
 
 
-class ExponentialDecay(LearningRateSchedule):
+class _ByPeriods(LearningRateSchedule):
+    """A rate that falls with the number of periods of `decay_steps` steps, whole ones only as a staircase."""
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool, name: str
+    ) -> None:
+        check_steps("decay_steps", decay_steps)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def _periods(self, step: Any) -> Tensor:
+        p = ops.divide(as_step(step), float(self.decay_steps))
+        return ops.floor(p) if self.staircase else p
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+class ExponentialDecay(_ByPeriods):
     """`initial_learning_rate · decay_rate ^ (step / decay_steps)`.
 
     Args:
@@ -38,30 +65,13 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        check_steps("decay_steps", decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: Any) -> Tensor:
-        p = ops.divide(as_step(step), float(self.decay_steps))
-        if self.staircase:
-            p = ops.floor(p)
-        return ops.multiply(ops.power(self.decay_rate, p), self.initial_learning_rate)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return ops.multiply(ops.power(self.decay_rate, self._periods(step)), self.initial_learning_rate)
 
 
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_ByPeriods):
     """`initial_learning_rate / (1 + decay_rate · step / decay_steps)`.
 
     Args:
@@ -88,27 +98,11 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        check_steps("decay_steps", decay_steps)
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: Any) -> Tensor:
-        p = ops.divide(as_step(step), float(self.decay_steps))
-        if self.staircase:
-            p = ops.floor(p)
-        return ops.divide(self.initial_learning_rate, ops.add(ops.multiply(p, self.decay_rate), 1.0))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        fall = ops.multiply(self._periods(step), self.decay_rate)
+        return ops.divide(self.initial_learning_rate, ops.add(fall, 1.0))
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):

@@ -378,13 +378,14 @@ impl State {
         if self.order == order {
             return Ok(());
         }
-        for (wanted, from) in [(Order::RowMajor, self.order), (order, Order::RowMajor)] {
-            if self.order == from && from != wanted {
+        // From panels to panels of another width by way of row-major order.
+        for next in [Order::RowMajor, order] {
+            if self.order != next {
                 let to = Array::allocate(self.array.meta)?;
-                let (old, new) = (self.array.view().ordered(from), to.view().ordered(wanted));
+                let (old, new) = (self.array.view().ordered(self.order), to.view().ordered(next));
                 // SAFETY: two storages, of which the new one is known to nobody else.
                 unsafe { lumbre_kernels::gemm::rearrange(&old, &new) };
-                (self.array, self.order) = (to, wanted);
+                (self.array, self.order) = (to, next);
             }
         }
         if order == Order::RowMajor && self.steps < FEW_STEPS {

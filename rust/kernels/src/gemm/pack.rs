@@ -57,9 +57,8 @@ impl Matrix {
         match self {
             Matrix::Strides(block) => (block.ptr, block.row),
             Matrix::Panels { ptr, panels, row, col, .. } => {
-                let into = col % panels.width;
-                let (start, width) = panels.panel(col - into);
-                (ptr.wrapping_add(start + row * width + into), width)
+                let (start, width, _) = panels.column(col);
+                (ptr.wrapping_add(start + row * width), width)
             }
         }
     }
@@ -98,10 +97,9 @@ pub(super) unsafe fn pack_b(level: Level, b: Matrix, terms: usize, width: usize,
         Matrix::Panels { ptr, panels, row, col, .. } => {
             let mut done = 0;
             while done < terms {
-                let into = (col + done) % panels.width;
-                let (start, src_ld) = panels.panel(col + done - into);
-                let cols = (src_ld - into).min(terms - done);
-                let src = ptr.wrapping_add(start + row * src_ld + into);
+                let (start, src_ld, beside) = panels.column(col + done);
+                let cols = beside.min(terms - done);
+                let src = ptr.wrapping_add(start + row * src_ld);
                 let dst = dst.wrapping_add(done * width);
                 // SAFETY: the caller's promise, for the columns that lie in one panel.
                 unsafe { Transpose { src, src_ld, rows: width, cols, dst, dst_ld: width }.run(level) };

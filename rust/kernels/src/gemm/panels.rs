@@ -29,10 +29,13 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Where the panel that begins with column j does, and how wide it is.
-    pub(super) fn panel(&self, j: usize) -> (usize, usize) {
-        debug_assert!(j.is_multiple_of(self.width));
-        (j * self.rows, self.width.min(self.cols - j))
+    /// Where column j begins, how far it is from row to row, and how many columns from it on lie side by side.
+    #[inline(always)]
+    pub fn column(&self, j: usize) -> (usize, usize, usize) {
+        let into = j % self.width;
+        let first = j - into;
+        let width = self.width.min(self.cols - first);
+        (first * self.rows + into, width, width - into)
     }
 
     /// Workers along the rows and along the columns: whole panels for each, unless that leaves some with much less.
@@ -64,7 +67,7 @@ impl Panels {
             visit(cols.start * self.rows..cols.end * self.rows);
         } else {
             for j in cols.step_by(self.width) {
-                let (start, width) = self.panel(j);
+                let (start, width, _) = self.column(j);
                 visit(start + rows.start * width..start + rows.end * width);
             }
         }
@@ -83,7 +86,7 @@ impl Panels {
     /// Each row of each panel: where it lies in row-major order, and where in panels.
     fn runs(&self, mut visit: impl FnMut(Range<usize>, Range<usize>)) {
         for j in (0..self.cols).step_by(self.width) {
-            let (start, width) = self.panel(j);
+            let (start, width, _) = self.column(j);
             for i in 0..self.rows {
                 let (plain, paneled) = (i * self.cols + j, start + i * width);
                 visit(plain..plain + width, paneled..paneled + width);

@@ -320,10 +320,9 @@ fn whole<'a, T: Term>(lines: impl Iterator<Item = ((&'a [T], &'a [T]), &'a [T])>
 fn run_of(matrix: &View, col: usize, end: usize) -> (usize, usize, usize) {
     match matrix.panels() {
         None => (col, matrix.shape().last().copied().unwrap_or(1), end - col),
-        Some(p) => {
-            let first = col - col % p.width;
-            let width = p.width.min(p.cols - first);
-            (first * p.rows + (col - first), width, (first + width).min(end) - col)
+        Some(panels) => {
+            let (at, stride, beside) = panels.column(col);
+            (at, stride, beside.min(end - col))
         }
     }
 }

@@ -175,6 +175,20 @@ pub unsafe fn store<S: Lanes>(s: S, p: *mut f32, x: S::F, n: usize) {
     unsafe { if n == S::N { s.store(p, x) } else { s.store_part(p, x, n) } }
 }
 
+/// Calls `f(i, n)` for each vector of `len` elements; n is the width but for the last.
+#[inline(always)]
+pub fn vectors(width: usize, len: usize, mut f: impl FnMut(usize, usize)) {
+    let full = len - len % width;
+    let mut i = 0;
+    while i < full {
+        f(i, width);
+        i += width;
+    }
+    if i < len {
+        f(i, len - i);
+    }
+}
+
 /// y[i..i+n] = f(i, n) for each vector of `y`; n = N but for the last.
 ///
 /// # Safety

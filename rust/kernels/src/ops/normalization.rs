@@ -7,7 +7,10 @@
 
 use super::softmaxes::check_float;
 use crate::dtype::DType;
+use crate::lanes::Lanes;
 use crate::op::{Attrs, Fault, Layout, OpDef, tasks_by_elements};
+use crate::ops::real::Width;
+use crate::reduce::{Sum, fold_rows};
 use crate::view::{Meta, View};
 use std::ops::Range;
 
@@ -146,16 +149,13 @@ impl Grid {
     }
 }
 
-/// Calls `f(i, n)` for each vector of a range; n is the width but for the last.
+/// Adds up the blocks' sums, of which each block has two for each column, left to right: those of some columns.
 #[inline(always)]
-fn vectors(width: usize, range: Range<usize>, mut f: impl FnMut(usize, usize)) {
-    let mut i = range.start;
-    while i + width <= range.end {
-        f(i, width);
-        i += width;
-    }
-    if i < range.end {
-        f(i, range.end - i);
+fn add_blocks<T: Width, S: Lanes>(s: S, grid: Grid, sums: &[T], columns: &Range<usize>, totals: [&mut [T]; 2]) {
+    for (which, total) in totals.into_iter().enumerate() {
+        total.fill(T::ZERO);
+        let row = |block: usize| &sums[(2 * block + which) * grid.cols..][columns.clone()];
+        fold_rows::<T, S, Sum>(s, total, 0..grid.blocks, row);
     }
 }
 

@@ -6,7 +6,6 @@
 //! which keeps the bits equal on all levels.
 
 use crate::dtype::{DType, Elem};
-use crate::lanes::Lanes;
 use crate::op::{Attrs, Fault, OpDef, Scratch};
 use crate::team::Part;
 use crate::view::{Meta, View};
@@ -102,20 +101,6 @@ fn pieces(part: &Part<'_>, params: &[View], mut visit: impl FnMut(usize, Range<u
 unsafe fn piece<'a, T: Elem>(outs: &'a [View], i: usize, range: &Range<usize>) -> &'a mut [T] {
     // SAFETY: the caller's promise.
     unsafe { outs[i].write(range.clone()) }
-}
-
-/// Calls `f(i, n)` for each vector of `len` elements; n = N but for the last.
-#[inline(always)]
-fn vectors<S: Lanes>(len: usize, mut f: impl FnMut(usize, usize)) {
-    let full = len - len % S::N;
-    let mut i = 0;
-    while i < full {
-        f(i, S::N);
-        i += S::N;
-    }
-    if i < len {
-        f(i, len - i);
-    }
 }
 
 /// x to the power n by squaring: the same bits everywhere, which a system's `pow` does not promise.

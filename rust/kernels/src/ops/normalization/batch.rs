@@ -8,9 +8,9 @@
 //! Golub, LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances". So x is read twice:
 //! for its moments and to be normalized.
 
-use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use super::{Grid, check_rest, check_x, epsilon, next, row_and_column};
 use crate::dtype::DType;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Kernel, Lanes, vectors};
 use crate::op::{Attrs, Fault, Scratch};
 use crate::ops::real::{Real, Width};
 use crate::team::Part;
@@ -42,7 +42,7 @@ impl<T: Width> Kernel for Apply<'_, T> {
             let (x, y) = (self.x.wrapping_add(row * n), self.y.wrapping_add(row * n));
             vectors(
                 r.width(),
-                0..n,
+                n,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: all of them have n elements, and i + k does not exceed it.
@@ -79,7 +79,7 @@ impl<T: Width> Kernel for Factors<'_, T> {
         let (epsilon, factor) = (r.of(self.epsilon), self.factor.as_mut_ptr());
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: all of them have n elements, and i + k does not exceed it.
@@ -250,7 +250,7 @@ impl<T: Width> Moments<'_, T> {
         let share = r.of(1.0 / kept.len() as f64);
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: `first` has n elements, `sums` twice as many, and i + k does not exceed n.
@@ -271,7 +271,7 @@ impl<T: Width> Moments<'_, T> {
         let n = self.grid.cols;
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: the rows have n elements, `sums` twice as many, and i + k does not exceed n.
@@ -324,7 +324,7 @@ impl<T: Width> Kernel for Join<'_, T> {
             let deviations = &self.moments[(2 * block + 1) * cols + self.columns.start..][..width];
             vectors(
                 r.width(),
-                0..width,
+                width,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: all of them have `width` elements, and i + k does not exceed it.
@@ -362,7 +362,7 @@ impl<T: Width> Kernel for Move<'_, T> {
         let moving = self.moving.as_mut_ptr();
         vectors(
             r.width(),
-            0..self.new.len(),
+            self.new.len(),
             #[inline(always)]
             |i, k| {
                 // SAFETY: both have as many elements, and i + k does not exceed it.

@@ -5,12 +5,11 @@
 //! twice: for the sums and for dx.
 
 use super::batch::Factors;
-use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
+use super::{Grid, add_blocks, check_rest, check_x, epsilon, next, row_and_column};
 use crate::dtype::DType;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::{Kernel, Lanes, vectors};
 use crate::op::{Attrs, Fault, Scratch};
 use crate::ops::real::{Real, Width};
-use crate::reduce::{Sum, fold_rows};
 use crate::team::Part;
 use crate::view::{Meta, View};
 use std::ops::Range;
@@ -129,7 +128,7 @@ impl<T: Width> Sums<'_, T> {
         let (x, g) = (self.x.wrapping_add(row * n), self.g.wrapping_add(row * n));
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: `mean` has n elements, `sums` twice as many, W rows of n begin at x and g, and i + k does not
@@ -170,12 +169,8 @@ impl<T: Width> Kernel for Join<'_, T> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let r = T::real(s);
-        let (n, width) = (self.grid.cols, self.root.len());
-        for (which, out) in [&mut *self.d_gamma, &mut *self.d_beta].into_iter().enumerate() {
-            out.fill(T::ZERO);
-            let row = |block: usize| &self.sums[(2 * block + which) * n..][self.columns.clone()];
-            fold_rows::<T, S, Sum>(s, out, 0..self.grid.blocks, row);
-        }
+        let width = self.root.len();
+        add_blocks(s, self.grid, self.sums, &self.columns, [&mut *self.d_gamma, &mut *self.d_beta]);
         assert!(self.gamma.is_none_or(|gamma| gamma.len() == width));
         assert!([&self.d_gamma, &self.d_beta].into_iter().chain(&self.terms).all(|x| x.len() == width));
         let share = r.of(self.share);
@@ -183,7 +178,7 @@ impl<T: Width> Kernel for Join<'_, T> {
         let (d_gamma, d_beta) = (self.d_gamma.as_mut_ptr(), self.d_beta.as_ptr());
         vectors(
             r.width(),
-            0..width,
+            width,
             #[inline(always)]
             |i, k| {
                 // SAFETY: all of them have `width` elements, and i + k does not exceed it.
@@ -232,7 +227,7 @@ impl<T: Width> Kernel for Backward<'_, T> {
             let kept = self.mask.is_none_or(|mask| mask[row] != 0);
             vectors(
                 r.width(),
-                0..n,
+                n,
                 #[inline(always)]
                 |i, k| {
                     // SAFETY: `mean` and the rows have n elements, `terms` thrice as many, and i + k does not exceed n.

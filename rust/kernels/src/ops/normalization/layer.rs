@@ -7,11 +7,10 @@
 
 #![allow(clippy::needless_range_loop)] // iterators stay calls in builds without link-time optimisation
 
-use super::{Grid, check_rest, check_x, epsilon, next, row_and_column, vectors};
-use crate::lanes::{Kernel, Lanes};
+use super::{Grid, add_blocks, check_rest, check_x, epsilon, next, row_and_column};
+use crate::lanes::{Kernel, Lanes, vectors};
 use crate::op::{Attrs, Fault, Scratch};
 use crate::ops::real::{Real, Width};
-use crate::reduce::{Sum, fold_rows};
 use crate::team::Part;
 use crate::view::{Meta, View};
 use std::ops::Range;
@@ -112,7 +111,7 @@ impl<T: Width> Forward<'_, T> {
         }
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: γ and β have n elements; W rows of as many begin at x and y, and i + k does not exceed n.
@@ -272,7 +271,7 @@ impl<T: Width> Backward<'_, T> {
         }
         vectors(
             r.width(),
-            0..n,
+            n,
             #[inline(always)]
             |i, k| {
                 // SAFETY: γ has n elements, `sums` twice as many unless it is null, and W rows of n begin at x, g and dx.
@@ -315,11 +314,6 @@ impl<T: Width> Kernel for Join<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
-        let n = self.grid.cols;
-        for (which, out) in [self.d_gamma, self.d_beta].into_iter().enumerate() {
-            out.fill(T::ZERO);
-            let row = |block: usize| &self.sums[(2 * block + which) * n..][self.columns.clone()];
-            fold_rows::<T, S, Sum>(s, out, 0..self.grid.blocks, row);
-        }
+        add_blocks(s, self.grid, self.sums, &self.columns, [self.d_gamma, self.d_beta]);
     }
 }

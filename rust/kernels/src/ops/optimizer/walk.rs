@@ -4,9 +4,9 @@
 //! all of them share before the formula: a factor for each gradient (clipping to a norm, unscaling), a bound on its
 //! elements, and the decay of the weight. Streams of one parameter lie alike, so that nothing here depends on how.
 
-use super::{check_scalar, orders, piece, pieces, power, scalar, vectors};
+use super::{check_scalar, orders, piece, pieces, power, scalar};
 use crate::dtype::DType;
-use crate::lanes::{Kernel, Lanes, load, store};
+use crate::lanes::{Kernel, Lanes, load, store, vectors};
 use crate::op::{Attrs, Fault, Layout, OpDef, Scratch};
 use crate::ops::real::{Double, Real, Single};
 use crate::team::Part;
@@ -321,7 +321,8 @@ fn single<S: Lanes, O: Rule, const J: usize, const K: usize>(
     let ins: [*const f32; J] = std::array::from_fn(|j| read[j].as_ptr());
     let kept: [*mut f32; K] = std::array::from_fn(|k| slots[k].as_mut_ptr());
     let weights = weights.as_mut_ptr();
-    vectors::<S>(
+    vectors(
+        S::N,
         len,
         #[inline(always)]
         |i, n| {

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lumbre import _core
-from lumbre.autograd import Tensor, as_tensor, reads_noted, wrap
+from lumbre.arrays import reads_noted
+from lumbre.autograd import Tensor, as_tensor, wrap
 from lumbre.lookup import Options
 
 MAX_PROGRAMS = 8

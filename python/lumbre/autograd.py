@@ -44,7 +44,7 @@ class Node:
     its result instead of `g`. A rule that is `None` stops gradients.
     """
 
-    __slots__ = ("inputs", "name", "pre", "rules", "tapes")
+    __slots__ = ("around", "inputs", "name", "pre", "rules", "tapes")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Node:
         self.rules = rules
         self.pre = pre
         self.tapes = mode.tapes
+        self.around: Tensor | None = None  # what the op had been given, and went past to what it came from
 
 
 class Tensor:
@@ -317,6 +318,8 @@ def walk(
             return t._requires
         return leaf_key(t) in wanted and (t._var is None or t._requires)
 
+    if wanted is not None:
+        _check_not_left_aside(order, wanted)
     within = _leading_to(order, asked, tape)
     pending: dict[int, Tensor] = {}
     found: dict[int, tuple[Tensor, Tensor]] = {}
@@ -358,6 +361,17 @@ def _plus(a: Tensor, b: Tensor) -> Tensor:
 def leaf_key(t: Any) -> int:
     """What makes two reads of the same Variable one leaf."""
     return id(t if getattr(t, "_var", None) is None else t._var)
+
+
+def _check_not_left_aside(order: list[Tensor], wanted: Collection[int]) -> None:
+    for t in order:
+        aside = None if t._node is None else t._node.around
+        if aside is not None and leaf_key(aside) in wanted:
+            raise ValueError(
+                f"the gradient by a tensor of shape {aside.shape} was asked for, the result of a softmax or "
+                "sigmoid; but the loss was computed from what that was given (the logits). Say so before the "
+                "loss is computed, by `tape.watch(y_pred)` or `y_pred.requires_grad = True`"
+            )
 
 
 def _node(t: Tensor, tape: Tape | None) -> Node | None:

@@ -172,7 +172,7 @@ class GradientTape:
             given = tree.flatten(output_gradients)
             if len(given) != len(targets):
                 raise ValueError(
-                    f"GradientTape.gradient: {len(given)} output gradients were given for {len(targets)} targets"
+                    f"GradientTape: {len(given)} output gradients were given for {len(targets)} targets"
                 )
         roots = [(t, _seed(t, g)) for t, g in zip(targets, given, strict=True)]
         with self._using("gradient", last=not self._persistent) as tape:

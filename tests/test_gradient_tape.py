@@ -345,7 +345,7 @@ def test_probabilities_as_a_source() -> None:
     z = lumbre.Variable([[1.0, 2.0, 0.5]])
     bit = lumbre.losses.BinaryCrossentropy()
     one_hot = [[0.0, 1.0, 0.0]]
-    cases = [  # with the derivative by the probability of the class; those of softmax are divided by their sum
+    cases = [  # with the derivative by the class's probability; those of softmax are divided by their sum
         (ops.softmax, lambda p: ops.sparse_categorical_crossentropy([1], p), lambda p: 1 - 1 / p),
         (ops.softmax, lambda p: ops.categorical_crossentropy(one_hot, p), lambda p: 1 - 1 / p),
         (ops.sigmoid, lambda p: ops.binary_crossentropy(one_hot, p), lambda p: -1 / p),

@@ -88,12 +88,13 @@ class Variable:
         """What `as_tensor` calls."""
         t = wrap(self.cell.read())
         t._var = self
+        t.grad = self.grad
         t._requires = use(self) if autograd.mode.tapes else self._trainable
         return t
 
     @property
     def value(self) -> Tensor:
-        """The present value as a tensor, which later updates leave as it is."""
+        """The present value as a tensor, which later updates leave as it is; its `grad` is the Variable's."""
         return self.__lumbre_tensor__()
 
     @property

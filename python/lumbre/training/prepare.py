@@ -21,11 +21,11 @@ from lumbre.training.data import (
     class_weight_to_sample_weights,
     given_or_balanced,
     to_arrays,
-    unpack_x_y_sample_weight,
     with_class_weight,
 )
 from lumbre.training.feeds import ArrayFeed, Feed
 from lumbre.training.iterables import IterData, IterFeed, is_source
+from lumbre.utils.packing import unpack_x_y_sample_weight
 
 
 def make_feed(

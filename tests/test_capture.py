@@ -258,7 +258,7 @@ def test_an_old_value_may_be_used_after_the_update() -> None:
 
 
 def test_gradients_after_an_update_are_those_before_it() -> None:
-    """Both losses are computed, then one network moves, then the other's gradient goes through its old weights."""
+    """One network moves, and then the other's gradient goes through the weights that it had."""
     states = []
     for wrap in (lumbre.capture, lambda f: f):
         a, b = lumbre.Variable(np.full((3, 4), 0.5)), lumbre.Variable(np.full((4, 1), -0.25))

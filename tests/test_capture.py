@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -301,6 +301,87 @@ def test_a_tracked_attribute_makes_the_step_record_anew() -> None:
     assert [f([1.0]).item() for _ in range(4)] == [2.0] * 4
     scale.by = 5.0
     assert [f([1.0]).item() for _ in range(4)] == [5.0] * 4
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+def test_arguments_in_structures() -> None:
+    seen: list[str] = []
+
+    def step(pair: Any, named: Any, *, scale: Any, nothing: Any = None) -> dict[str, Any]:
+        seen.append(type(pair).__name__)
+        assert nothing is None
+        return {"sum": [pair[0] + pair[1]], "scaled": (named["a"] * scale, None)}
+
+    captured = lumbre.capture(step)
+    for i in range(5):
+        result = captured(Pair(float(i), np.full(2, i)), {"a": [1.0, 2.0]}, scale=i + 1)
+        np.testing.assert_array_equal(result["sum"][0], [2.0 * i] * 2)
+        np.testing.assert_array_equal(result["scaled"][0], [i + 1.0, 2.0 * (i + 1)])
+        assert result["scaled"][1] is None
+    assert seen == ["Pair", "Pair"]
+
+
+def test_settings_among_the_arguments() -> None:
+    """Each value of a bool, a string or an object is recorded on its own; a Variable is passed as it is."""
+    runs: list[Any] = []
+    a, b = lumbre.Variable(1.0), lumbre.Variable(10.0)
+
+    def step(v: lumbre.Variable, x: Tensor, training: bool, mode: str = "add") -> Tensor:
+        runs.append((v, training, mode))
+        v.assign_add(x)
+        return v * (0.5 if training else 1.0)
+
+    captured = lumbre.capture(step)
+    for i in range(1, 5):
+        assert captured(a, 1.0, True).item() == (1 + 2 * i - 1) * 0.5
+        assert captured(a, 1.0, False).item() == 1.0 + 2 * i
+        assert captured(b, 1.0, training=True, mode="other").item() == (10.0 + i) * 0.5
+    assert len(runs) == 6
+
+
+def test_arrays_are_read_where_they_lie_and_not_held() -> None:
+    step = lumbre.capture(lambda x, y: (x, ops.reshape(x, (6,)), x @ y))
+    rng = np.random.default_rng(0)
+    kept = []
+    for i in range(6):
+        x, y = rng.standard_normal((2, 3)), rng.standard_normal((3, 2))
+        given = [x, np.asfortranarray(x), x[:, ::-1], x.astype(">f8"), x, Tensor(x)][i]
+        expected = np.array(given)
+        kept.append((step(given, y), expected, y.copy()))
+        x.fill(np.nan)
+        y.fill(np.nan)
+        for (same, flat, product), expected, y in kept:
+            np.testing.assert_array_equal(same, expected)
+            np.testing.assert_array_equal(flat, expected.reshape(-1))
+            np.testing.assert_allclose(product, expected @ y, rtol=1e-12)
+
+
+def test_an_array_that_may_not_be_written_to() -> None:
+    v = lumbre.Variable(np.zeros(3))
+    step = lumbre.capture(lambda x: v.assign(x))
+    for i in range(5):
+        x = np.full(3, float(i))
+        x.flags.writeable = False
+        step(x)
+        v.assign_add([1.0, 1.0, 1.0])  # the Variable has memory of its own
+        np.testing.assert_array_equal(x, np.full(3, float(i)))
+        np.testing.assert_array_equal(v, np.full(3, i + 1.0))
+
+
+def test_a_captured_function_says_why_it_stays_in_python() -> None:
+    def reading(x: Tensor) -> Tensor:
+        return x * float(ops.sum(x))
+
+    captured = lumbre.capture(reading)
+    with pytest.warns(
+        UserWarning, match=r"calls of the captured function 'reading' run in Python.*test_capture.py"
+    ):
+        assert captured([2.0]).item() == 4.0
+    assert [captured([float(i)]).item() for i in range(4)] == [0.0, 1.0, 4.0, 9.0]  # and says it once
 
 
 def test_an_exception_while_recording_leaves_no_recording_behind() -> None:

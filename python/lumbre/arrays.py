@@ -65,13 +65,6 @@ def to_array(value: Any, dtype: str | None = None) -> _core.Array:
     return cast_array(_core.from_numpy(dense), target)
 
 
-def is_numbers(value: Any) -> bool:
-    """Whether a list is an array written out: lists down to numbers, not a list of arrays."""
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return isinstance(value, (bool, int, float, str, np.generic))
-
-
 def lend(value: Any) -> _core.Array | None:
     """A NumPy array's own memory, where kernels can read it as it lies; None where that takes a copy."""
     if type(value) is np.ndarray and value.ndim and value.dtype in _NATIVE:

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import _core
-from lumbre.arrays import is_numbers, lend, reads_noted
+from lumbre import _core, tree
+from lumbre.arrays import lend, reads_noted
 from lumbre.autograd import Tensor, as_tensor, wrap
 from lumbre.lookup import Options
 
@@ -325,7 +325,7 @@ def _split(value: Any, tensors: list[Any]) -> Any:
         return None
     if isinstance(value, dict):
         return dict, tuple(value), tuple(_split(v, tensors) for v in value.values())
-    if isinstance(value, (list, tuple)) and not is_numbers(value):
+    if isinstance(value, (list, tuple)) and not _is_written_out(value):
         return type(value), None, tuple(_split(v, tensors) for v in value)
     if value is None or isinstance(value, (bool, str, bytes)):
         return type(value), value
@@ -336,6 +336,12 @@ def _split(value: Any, tensors: list[Any]) -> Any:
         tensors.append(value)
         return None
     return _Same, _Same(value)
+
+
+def _is_written_out(value: Any) -> bool:
+    """Whether a list or tuple is an array, written as numbers."""
+    numbers = all(isinstance(leaf, (bool, int, float, np.generic)) for leaf in tree.flatten(value))
+    return numbers and not hasattr(value, "_fields")
 
 
 def _joined(structure: Any, tensors: Iterator[Tensor]) -> Any:

@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 
 from lumbre import _core, tree
-from lumbre.arrays import is_numbers
 from lumbre.config import floatx
 
 Flat = list[np.ndarray]
@@ -83,8 +82,15 @@ def is_sparse(value: Any) -> bool:
 def is_array_like(value: Any) -> bool:
     """Whether the value is one array, not a structure of them or a source of batches."""
     if isinstance(value, (list, tuple)):
-        return is_numbers(value)
+        return _is_numbers(value)
     return hasattr(value, "__array__") or hasattr(value, "to_numpy") or is_sparse(value)
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a list is an array written out: lists down to numbers, not a list of arrays."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (bool, int, float, str, np.generic))
 
 
 def to_arrays(structure: Any, name: str) -> Any:

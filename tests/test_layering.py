@@ -24,9 +24,9 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "_core config lookup tree datasets threads",
-        "autograd capture profile watching",
+        "arrays autograd capture profile watching",
         "ops",
-        "tensor",
+        "gradient_tape tensor",
         "utils",
         "random",
         "activations initializers regularizers constraints",

@@ -15,6 +15,7 @@ except ImportError as e:  # pragma: no cover - depends on the installation
 from lumbre import autograd, ops, tensor
 from lumbre.autograd import Tensor, grad, no_grad
 from lumbre.capture import capture
+from lumbre.gradient_tape import GradientTape
 from lumbre.profile import profile
 from lumbre.tensor import Variable
 
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 keras_alias.install()
 
 __all__ = [
+    "GradientTape",
     "Input",
     "Layer",
     "Model",

@@ -9,27 +9,31 @@ broadcast, happen here and nowhere else. Rules are made of ops, so they can be d
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lumbre import _core
+from lumbre.arrays import cast_array, to_array, values
+
+if TYPE_CHECKING:
+    from lumbre.gradient_tape import Tape
 
 Rule = Callable[["Tensor", "Tensor"], "Tensor"]
 Pre = Callable[["Tensor", "Tensor"], Any]
 
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
 
 class _Mode(threading.local):
     grad = True
-    reads: list[str] | None = None  # see `reads_noted`
+    tapes: tuple[Tape, ...] = ()  # the open recordings, the outermost first
 
 
-_mode = _Mode()
+mode = _Mode()
 
 
 class Node:
@@ -40,7 +44,7 @@ class Node:
     its result instead of `g`. A rule that is `None` stops gradients.
     """
 
-    __slots__ = ("inputs", "name", "pre", "rules")
+    __slots__ = ("around", "inputs", "name", "pre", "rules", "tapes")
 
     def __init__(
         self,
@@ -53,6 +57,8 @@ class Node:
         self.inputs = inputs
         self.rules = rules
         self.pre = pre
+        self.tapes = mode.tapes
+        self.around: Tensor | None = None  # what the op had been given, and went past to what it came from
 
 
 class Tensor:
@@ -74,7 +80,10 @@ class Tensor:
     __array_priority__ = 100  # NumPy's operators defer to ours
 
     def __init__(self, value: Any, dtype: str | None = None, requires_grad: bool = False) -> None:
-        self._a: _core.Array = to_array(value, dtype)
+        if isinstance(value, Tensor):
+            self._a: _core.Array = value._a if dtype is None else cast_array(value._a, dtype)
+        else:
+            self._a = to_array(value, dtype)
         self._node: Node | None = None
         self._var: Any = None  # the Variable whose value this is
         self._origin: Any = None  # ("softmax", logits): what a cross-entropy may work from
@@ -140,102 +149,6 @@ class Tensor:
         for leaf, g in backward(self, gradient, create_graph).values():
             owner = leaf._var if leaf._var is not None else leaf
             owner.grad = g if owner.grad is None else _plus(owner.grad, g)
-
-
-def values(array: _core.Array) -> np.ndarray:
-    """The array's memory as a read-only NumPy array; bfloat16, which NumPy lacks, as float32."""
-    if array.is_dry:  # NumPy would take the refusal of the buffer for an object without one
-        raise ValueError(
-            f"the value of a symbolic tensor of shape {array.shape} was asked for: while a model is being "
-            "built there are shapes but no values"
-        )
-    if array.dtype == "bfloat16":
-        array = _cast(array, "float32")
-    view = np.asarray(array)
-    reads = _mode.reads
-    if reads is not None and not reads and _core.recording_broken():
-        reads.append(_users_line())
-    return view
-
-
-@contextlib.contextmanager
-def reads_noted() -> Iterator[list[str]]:
-    """While a step is recorded: the list gets the line of the user that first read a value of it."""
-    previous, _mode.reads = _mode.reads, []
-    try:
-        yield _mode.reads
-    finally:
-        _mode.reads = previous
-
-
-def _users_line() -> str:
-    """File and line of the innermost caller that is neither ours nor NumPy."""
-    frame = sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("lumbre", "numpy"):
-        frame = frame.f_back
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-
-FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
-
-
-def to_array(value: Any, dtype: str | None = None) -> _core.Array:
-    """An `_core.Array` of the value: Python floats and lists of them become float32, as in Keras."""
-    if isinstance(value, Tensor):
-        array = value._a
-        return array if dtype is None else _cast(array, dtype)
-    if not isinstance(value, (np.ndarray, np.generic, bool, int, float, list, tuple)):
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            return _core.from_dlpack(value)
-        value = np.asarray(value)
-    dense, target = _native(value, dtype)
-    return _cast(_core.from_numpy(dense), target)
-
-
-def _cast(array: _core.Array, dtype: str) -> _core.Array:
-    if array.dtype == dtype:
-        return array
-    made: _core.Array = _core.call("cast", (array,), None, {"dtype": dtype})
-    return made
-
-
-_NATIVE = {np.dtype(t): np.dtype(t).name for t in "?bBhHiIlLqQefd"}
-"""The names of arrays' dtypes in machine byte order, which NumPy takes a microsecond to tell."""
-
-
-def _native(value: Any, dtype: str | None) -> tuple[np.ndarray, str]:
-    """The value as a dense array in machine byte order, and the dtype that it is to be stored as."""
-    array = np.asarray(value)
-    made = _NATIVE.get(array.dtype)
-    if made is None:
-        array = _in_machine_order(array)
-        made = array.dtype.name
-    target = dtype or made
-    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):  # Python numbers have no width
-        target = _narrow(array, target)
-    stored = "float32" if target == "bfloat16" else target
-    if stored != made:
-        array = array.astype(stored)
-    # `ascontiguousarray` would turn a scalar into a vector.
-    flags = array.flags
-    return (array if flags.c_contiguous and flags.aligned else array.copy(order="C")), target
-
-
-def _in_machine_order(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(
-            f"a tensor holds booleans, integers or floating-point numbers, got an array of dtype "
-            f"{array.dtype}; convert it first, for example with np.asarray(x, dtype='float32')"
-        )
-    return array.astype(array.dtype.newbyteorder("="))
-
-
-def _narrow(array: np.ndarray, dtype: str) -> str:
-    """The dtype of Python numbers that NumPy made an array of."""
-    if dtype == "float64":
-        return "float32"
-    small = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
-    return "int32" if dtype == "int64" and small else dtype
 
 
 _new = object.__new__
@@ -305,7 +218,7 @@ def record(
 
     A rule must not capture `out`: it receives it as `y`, so that the tape holds no cycles.
     """
-    if _mode.grad:
+    if mode.grad:
         for t in inputs:
             if t._requires or t._node is not None:
                 out._node = Node(name, inputs, rules, pre)
@@ -327,17 +240,17 @@ class no_grad(contextlib.ContextDecorator):
     _previous = True
 
     def __enter__(self) -> None:
-        self._previous, _mode.grad = _mode.grad, False
+        self._previous, mode.grad = mode.grad, False
 
     def __exit__(self, *error: Any) -> None:
-        _mode.grad = self._previous
+        mode.grad = self._previous
 
     def _recreate_cm(self) -> no_grad:  # each call of a decorated function is a context of its own
         return no_grad()
 
 
 def grad_enabled() -> bool:
-    return _mode.grad
+    return mode.grad
 
 
 @contextlib.contextmanager
@@ -356,14 +269,21 @@ def dry_tensor(shape: Sequence[int], dtype: str = "float32") -> Tensor:
 
 
 def backward(
-    root: Tensor, gradient: Any = None, create_graph: bool = False
+    root: Tensor, gradient: Any = None, create_graph: bool = False, wanted: Collection[int] | None = None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """The chain rule from `root` down to the leaves.
 
+    Args:
+        root: A tensor that depends on something with a gradient.
+        gradient: The gradient of some final value by `root`; 1 by default, for which it must have one value.
+        create_graph: Whether the gradients can be differentiated in turn.
+        wanted: The keys (see `leaf_key`) of the tensors whose gradients are asked for, leaves or not; by
+            default all leaves.
+
     Returns:
-        For each leaf that wants a gradient, by its key (see `leaf_key`), the leaf and its gradient.
+        By key, the tensor and its gradient.
     """
-    if root._node is None and not root._requires:
+    if root._node is None and not root._requires and leaf_key(root) not in (wanted or ()):
         raise ValueError(
             "backward() on a tensor that depends on nothing with a gradient: compute it from "
             "trainable Variables or from tensors with requires_grad=True, outside no_grad()"
@@ -375,31 +295,60 @@ def backward(
     g = as_tensor(gradient, root.dtype)
     if g.shape != root.shape:
         raise ValueError(f"the gradient has shape {g.shape}, the tensor {root.shape}")
+    return walk([(root, g)], create_graph, wanted)
 
-    pending: dict[int, Tensor] = {id(root): g}
-    leaves: dict[int, tuple[Tensor, Tensor]] = {}
+
+def walk(
+    roots: Sequence[tuple[Tensor, Tensor]],
+    create_graph: bool,
+    wanted: Collection[int] | None,
+    tape: Tape | None = None,
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """The chain rule from several tensors, each with its gradient; the gradients of what is wanted.
+
+    With a tape, only what it has recorded counts, and only what depends on what it watches.
+    """
+    order = _newest_first([t for t, _ in roots], tape)
+    if tape is not None:
+        on_tape = _leading_to(order, tape.watches, tape)
+        order = [t for t in order if id(t) in on_tape]
+
+    def asked(t: Tensor) -> bool:
+        if wanted is None:
+            return t._requires
+        return leaf_key(t) in wanted and (t._var is None or t._requires)
+
+    if wanted is not None:
+        _check_not_left_aside(order, wanted)
+    within = _leading_to(order, asked, tape)
+    pending: dict[int, Tensor] = {}
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def add(t: Tensor, g: Tensor) -> None:
+        seen = pending.get(id(t))
+        pending[id(t)] = g if seen is None else _plus(seen, g)
+
     with contextlib.nullcontext() if create_graph else no_grad():
-        for t in _newest_first(root):
+        for t, g in roots:
+            if id(t) in within:
+                add(t, g)
+        for t in order:
             if id(t) not in pending:
                 continue
             g = pending.pop(id(t))
-            node = t._node
-            if node is None or t._requires:
-                key = leaf_key(t)
-                leaves[key] = (t, _plus(leaves[key][1], g) if key in leaves else g)
+            node, key = _node(t, tape), leaf_key(t)
+            if asked(t):
+                found[key] = (t, _plus(found[key][1], g) if key in found else g)
             if node is None:
                 continue
             if node.pre is not None:
                 g = node.pre(g, t)
             for source, rule in zip(node.inputs, node.rules, strict=True):
-                if rule is None or not (source._requires or source._node is not None):
-                    continue
-                d = _unbroadcast(rule(g, t), source.shape)
-                seen = pending.get(id(source))
-                pending[id(source)] = d if seen is None else _plus(seen, d)
-            if not create_graph:
+                if rule is not None and id(source) in within:
+                    add(source, _unbroadcast(rule(g, t), source.shape))
+            if not create_graph and not any(other.open for other in node.tapes):
                 t._node = None
-    return leaves
+    return found
 
 
 def _plus(a: Tensor, b: Tensor) -> Tensor:
@@ -414,11 +363,28 @@ def leaf_key(t: Any) -> int:
     return id(t if getattr(t, "_var", None) is None else t._var)
 
 
-def _newest_first(root: Tensor) -> list[Tensor]:
-    """The tensors under `root`, each before all of its inputs (an iterative depth-first walk)."""
+def _check_not_left_aside(order: list[Tensor], wanted: Collection[int]) -> None:
+    for t in order:
+        aside = None if t._node is None else t._node.around
+        if aside is not None and leaf_key(aside) in wanted:
+            raise ValueError(
+                f"the gradient by a tensor of shape {aside.shape} was asked for, the result of a softmax or "
+                "sigmoid; but the loss was computed from what that was given (the logits). Say so before the "
+                "loss is computed, by `tape.watch(y_pred)` or `y_pred.requires_grad = True`"
+            )
+
+
+def _node(t: Tensor, tape: Tape | None) -> Node | None:
+    """The op that made a tensor, if the tape has recorded it."""
+    node = t._node
+    return node if node is None or tape is None or tape in node.tapes else None
+
+
+def _newest_first(roots: list[Tensor], tape: Tape | None) -> list[Tensor]:
+    """The tensors under the roots, each before all of its inputs (an iterative depth-first walk)."""
     order: list[Tensor] = []
     seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(root, False)]
+    stack: list[tuple[Tensor, bool]] = [(root, False) for root in roots]
     while stack:
         t, inputs_done = stack.pop()
         if inputs_done:
@@ -426,10 +392,27 @@ def _newest_first(root: Tensor) -> list[Tensor]:
         elif id(t) not in seen:
             seen.add(id(t))
             stack.append((t, True))
-            if t._node is not None:
-                stack.extend((s, False) for s in t._node.inputs if s._requires or s._node is not None)
+            node = _node(t, tape)
+            if node is not None:
+                pairs = zip(node.inputs, node.rules, strict=True)
+                stack.extend((s, False) for s, rule in pairs if rule is not None)
     order.reverse()
     return order
+
+
+def _leading_to(order: list[Tensor], ends: Callable[[Tensor], bool], tape: Tape | None) -> set[int]:
+    """The ids of the tensors that are ends, or depend on one."""
+    leading: set[int] = set()
+    for t in reversed(order):
+        node = _node(t, tape)
+        if ends(t) or (
+            node is not None
+            and any(
+                rule is not None and id(s) in leading for s, rule in zip(node.inputs, node.rules, strict=True)
+            )
+        ):
+            leading.add(id(t))
+    return leading
 
 
 def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -474,16 +457,10 @@ def grad(f_or_loss: Any, wrt: Any, gradient: Any = None, create_graph: bool = Fa
     if callable(f_or_loss) and not isinstance(f_or_loss, Tensor):
         targets = [t if hasattr(t, "__lumbre_tensor__") else _leaf(t) for t in targets]
         f_or_loss = f_or_loss(*targets)
-    wanted = [t for t in targets if isinstance(t, Tensor) and not t._requires]
-    for t in wanted:
-        t._requires = True
-    try:
-        leaves = backward(as_tensor(f_or_loss), gradient, create_graph)
-    finally:
-        for t in wanted:
-            t._requires = False
-    found = [leaves[leaf_key(t)][1] if leaf_key(t) in leaves else None for t in targets]
-    return found[0] if single else found
+    keys = [leaf_key(t) for t in targets]
+    found = backward(as_tensor(f_or_loss), gradient, create_graph, frozenset(keys))
+    gradients = [found[key][1] if key in found else None for key in keys]
+    return gradients[0] if single else gradients
 
 
 def _leaf(value: Any) -> Tensor:

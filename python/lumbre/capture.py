@@ -13,12 +13,17 @@ goes up whenever an attribute of a layer, loss, metric, optimizer or model gets 
 from __future__ import annotations
 
 import os
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from lumbre import _core
-from lumbre.autograd import Tensor, as_tensor, reads_noted, wrap
+import numpy as np
+
+from lumbre import _core, tree
+from lumbre.arrays import lend, reads_noted
+from lumbre.autograd import Tensor, as_tensor, wrap
 from lumbre.lookup import Options
 
 MAX_PROGRAMS = 8
@@ -230,12 +235,23 @@ def unflatten(structure: Any, arrays: Sequence[Any]) -> Any:
     return arrays[structure]
 
 
+def say_eager(what: str, reason: str) -> None:
+    """The warning that a step of some kind is not replayed."""
+    warnings.warn(
+        f"{what} in Python, several times slower than they could, because {reason}. "
+        "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
+        stacklevel=2,
+    )
+
+
 def capture(fn: Callable[..., Any]) -> Callable[..., Any]:
     """A function that records `fn`'s kernel calls on its first two calls and then replays them.
 
-    `fn` takes tensors (or arrays) and returns tensors in lists, tuples or dicts, or None. It must do
-    the same work at each call; what it changes must be Variables. Where it reads a value in Python
-    (`float(loss)`, say), it runs as it is, every time.
+    `fn` takes tensors or arrays, also in lists, tuples and dicts, and returns tensors in such structures, or
+    None. It must do the same work at each call; what it changes must be Variables. Each combination of shapes
+    and dtypes is recorded on its own, and so is each value of an argument that is no number: a bool, a
+    string, None, a model. Where `fn` reads a value in Python (`float(loss)`, say), it runs as it is, every
+    time, and a warning says why.
 
     Example:
         >>> import lumbre
@@ -248,18 +264,103 @@ def capture(fn: Callable[..., Any]) -> Callable[..., Any]:
         [4.0, 6.0, 8.0, 10.0]
     """
     name = getattr(fn, "__name__", "captured")
-    captured = Captured(fn, name=name)
+    steps: OrderedDict[Any, Captured] = OrderedDict()
 
-    def call(*args: Any) -> Any:
-        tensors = [as_tensor(a) for a in args]
-        entry = captured.entry(tuple((t.shape, t.dtype) for t in tensors))
+    def recorded(structure: Any) -> Captured:
+        """The step for arguments of this structure."""
+        captured = steps.pop(structure, None)
+        if captured is None:
+
+            def step(*tensors: Tensor) -> Any:
+                leaves, (positional, keys, named) = iter(tensors), structure
+                args = [_joined(part, leaves) for part in positional]
+                return fn(*args, **dict(zip(keys, (_joined(part, leaves) for part in named), strict=True)))
+
+            told = partial(say_eager, f"calls of the captured function '{name}' run")
+            captured = Captured(step, told, name=name)
+        steps[structure] = captured
+        if len(steps) > MAX_PROGRAMS:
+            steps.popitem(last=False)
+        return captured
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given: list[Any] = []
+        positional = tuple([_split(value, given) for value in args])
+        named = tuple([_split(value, given) for value in kwargs.values()])
+        captured = recorded((positional, tuple(kwargs), named))
+        arrays = [_operand(value) for value in given]
+        entry = captured.entry(tuple((a.shape, a.dtype) for a in arrays))
         if entry.program is None:
-            return captured.run(entry, tensors)
-        arrays = [t._a if t._a.is_dense else t._a.reshape(t.shape) for t in tensors]
-        _, _, outputs = entry.program.replay(arrays, keep_outputs=True)
-        results = [wrap(a.reshape(a.shape[1:])) for a in outputs]
-        return unflatten(entry.outputs, results)
+            return captured.run(entry, [as_tensor(value) for value in given])
+        _, _, outputs = entry.program.replay(arrays, keep_outputs=entry.outputs is not None)
+        return unflatten(entry.outputs, [wrap(a.reshape(a.shape[1:])) for a in outputs])
 
     call.__name__ = name
     call.__doc__ = fn.__doc__
     return call
+
+
+class _Same:
+    """An argument that is no tensor, told from others by what it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+_PLAIN = (np.ndarray, Tensor, np.generic, float, int)
+
+
+def _split(value: Any, tensors: list[Any]) -> Any:
+    """The structure of arguments, as a key: in the place of each array or number, None."""
+    if isinstance(value, _PLAIN) and not isinstance(value, bool):
+        tensors.append(value)
+        return None
+    if isinstance(value, dict):
+        return dict, tuple(value), tuple(_split(v, tensors) for v in value.values())
+    if isinstance(value, (list, tuple)) and not _is_written_out(value):
+        return type(value), None, tuple(_split(v, tensors) for v in value)
+    if value is None or isinstance(value, (bool, str, bytes)):
+        return type(value), value
+    arraylike = (
+        isinstance(value, (list, tuple)) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    )
+    if arraylike and not hasattr(value, "__lumbre_tensor__"):
+        tensors.append(value)
+        return None
+    return _Same, _Same(value)
+
+
+def _is_written_out(value: Any) -> bool:
+    """Whether a list or tuple is an array, written as numbers."""
+    numbers = all(isinstance(leaf, (bool, int, float, np.generic)) for leaf in tree.flatten(value))
+    return numbers and not hasattr(value, "_fields")
+
+
+def _joined(structure: Any, tensors: Iterator[Tensor]) -> Any:
+    """The arguments that `_split` took apart."""
+    if structure is None:
+        return next(tensors)
+    if len(structure) == 2:
+        return structure[1].value if structure[0] is _Same else structure[1]
+    kind, keys, parts = structure
+    values = [_joined(part, tensors) for part in parts]
+    if kind is dict:
+        return dict(zip(keys, values, strict=True))
+    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+
+
+def _operand(value: Any) -> _core.Array:
+    """What a program reads an argument from: where possible, where it lies."""
+    lent = lend(value)
+    if lent is not None:
+        return lent
+    array = as_tensor(value)._a
+    return array if array.is_dense else array.reshape(array.shape)

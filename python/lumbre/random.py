@@ -61,9 +61,7 @@ class SeedGenerator:
 
     def next(self) -> Tensor:
         """The state to draw with, an int64 tensor of shape (2,); the generator moves on."""
-        drawn: Tensor = kernel(
-            "copy", self.state.value
-        )  # a recorded step cannot use a value after its update
+        drawn = self.state.value
         kernel("rng_advance", inout=[self.state.cell], n=1)
         return drawn
 

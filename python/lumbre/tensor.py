@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from lumbre import _core, autograd, config, ops
+from lumbre.arrays import values
 from lumbre.autograd import FLOATS, Tensor, as_tensor, wrap
+from lumbre.gradient_tape import use
 
 
 class Variable:
@@ -86,12 +88,13 @@ class Variable:
         """What `as_tensor` calls."""
         t = wrap(self.cell.read())
         t._var = self
-        t._requires = self._trainable
+        t.grad = self.grad
+        t._requires = use(self) if autograd.mode.tapes else self._trainable
         return t
 
     @property
     def value(self) -> Tensor:
-        """The present value as a tensor, which later updates leave as it is."""
+        """The present value as a tensor, which later updates leave as it is; its `grad` is the Variable's."""
         return self.__lumbre_tensor__()
 
     @property
@@ -174,7 +177,7 @@ def _format(self: Any, spec: str) -> str:
 def _repr(self: Tensor) -> str:
     if self._a.is_dry:
         return f"<Tensor shape={self.shape} dtype={self.dtype} (symbolic)>"
-    return f"<Tensor shape={self.shape} dtype={self.dtype}\n{autograd.values(self._a)!r}>"
+    return f"<Tensor shape={self.shape} dtype={self.dtype}\n{values(self._a)!r}>"
 
 
 _ARITHMETIC: dict[str, Callable[..., Any]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import constraints, initializers, regularizers, tree
+from lumbre import constraints, initializers, ops, regularizers, tree
 from lumbre.autograd import Tensor
 from lumbre.capture import Tracked, touch
 from lumbre.layers.context import context
@@ -224,6 +224,15 @@ class State(Tracked):
     def metrics(self) -> list[Any]:
         """The metrics in attributes of the layer and of the layers in it."""
         return [m for layer in self._flatten_layers() for m in layer._metrics]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients that `backward()` has added up in the Variables' `grad`.
+
+        Args:
+            set_to_none: Accepted as in PyTorch: whether they become None, not zeros.
+        """
+        for v in self.variables:
+            v.grad = None if set_to_none or v.grad is None else ops.zeros_like(v.grad)
 
     def add_weight(
         self,

@@ -174,9 +174,9 @@ def squeeze_or_expand_to_same_rank(
 
 def _without_last_axis(x: Tensor) -> Tensor:
     y = ops.squeeze(x, -1)
-    if x._origin is not None and x._origin[0] == "sigmoid":
+    if x._origin is not None and x._origin[0] == "sigmoid" and not x._requires:
         # A cross-entropy of it may still work from the logits.
-        y._origin = ("sigmoid", ops.squeeze(x._origin[1], -1))
+        y._origin = ("sigmoid", ops.squeeze(x._origin[1], -1), x)
     return y
 
 

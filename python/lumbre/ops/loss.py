@@ -25,13 +25,28 @@ from lumbre.ops.table import Bad, Case, In, op
 
 
 def _logits(output: Tensor, kind: str, from_logits: bool, axis: int = -1) -> Tensor | None:
-    """What `output` was computed from by softmax or sigmoid, or itself if it already is that."""
+    """What `output` was computed from by softmax or sigmoid, or itself if it already is that.
+
+    None where that is not known, or where the gradient by `output` itself is wanted.
+    """
     if from_logits:
         return output
-    if output._origin is not None and output._origin[0] == kind and axis in (-1, output.ndim - 1):
+    if (
+        output._origin is not None
+        and not output._requires
+        and output._origin[0] == kind
+        and axis in (-1, output.ndim - 1)
+    ):
         logits: Tensor = output._origin[1]
         return logits if logits.shape == output.shape else None
     return None
+
+
+def _around(loss: Tensor, output: Tensor, logits: Tensor) -> Tensor:
+    """A loss computed from the logits: its node notes which output it has left aside."""
+    if logits is not output and loss._node is not None:
+        loss._node.around = output._origin[2] if len(output._origin) > 2 else output
+    return loss
 
 
 def _clip(p: Tensor) -> Tensor:
@@ -146,7 +161,7 @@ def sparse_categorical_crossentropy(
     (x,), back = floating(output)
     if logits is not None:
         x = sh.moveaxis(floating(logits)[0][0], last, -1)
-        return back(_softmax_sparse(x, target))
+        return _around(back(_softmax_sparse(x, target)), output, logits)
     x = sh.moveaxis(x, last, -1)
     logs = ew.log(_clip(ew.divide(x, rd.sum(x, -1, keepdims=True))))
     return back(ew.negative(pick(logs, target)))
@@ -269,7 +284,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     t = sh.moveaxis(as_tensor(target, x.dtype), last, -1)
     if logits is not None:
         x = sh.moveaxis(floating(logits)[0][0], last, -1)
-        return back(_softmax_dense(x, t))
+        return _around(back(_softmax_dense(x, t)), output, logits)
     x = sh.moveaxis(x, last, -1)
     logs = ew.log(_clip(ew.divide(x, rd.sum(x, -1, keepdims=True))))
     return back(ew.negative(rd.sum(ew.multiply(t, logs), -1)))
@@ -351,7 +366,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     (x,), back = floating(output)
     t = as_tensor(target, x.dtype)
     if logits is not None:
-        return back(_sigmoid(floating(logits)[0][0], t))
+        return _around(back(_sigmoid(floating(logits)[0][0], t)), output, logits)
     p = _clip(x)
     positive = ew.multiply(t, ew.log(p))
     negative = ew.multiply(ew.subtract(1.0, t), ew.log(ew.subtract(1.0, p)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
 from lumbre import ops, watching
-from lumbre.autograd import Tensor, as_tensor, kernel, no_grad
+from lumbre.autograd import Tensor, as_tensor, no_grad
 from lumbre.lookup import auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
 from lumbre.optimizers.schedules.schedule import check_rate
@@ -394,8 +394,7 @@ def only_if(condition: Tensor, variables: Sequence[Variable], act: Callable[[], 
 
     The condition is data, not control flow, so that a recorded step does the same.
     """
-    # Copies: a recorded step cannot use what a Variable held before its update.
-    before = [kernel("copy", v.value) for v in variables]
+    before = [v.value for v in variables]
     act()
     for v, old in zip(variables, before, strict=True):
         v.assign(ops.where(condition, v.value, old))

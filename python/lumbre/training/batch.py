@@ -18,7 +18,7 @@ from lumbre.callbacks.callback_list import pythonify_logs
 from lumbre.tensor import Variable
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
-from lumbre.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from lumbre.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lumbre.watching import Watcher, watching
 
 

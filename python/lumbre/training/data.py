@@ -190,33 +190,6 @@ def _sizes(structures: tuple[Any, Any, Any]) -> str:
     return message
 
 
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """`(x, y, sample_weight)` of what a train step or a dataset has: x, (x,), (x, y) or all three.
-
-    Raises:
-        ValueError: A tuple has more than three members.
-    """
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= 3:
-        raise ValueError(
-            "Data is expected to be in format `x`, `(x,)`, `(x, y)`, or `(x, y, sample_weight)`, "
-            f"found: {data}"
-        )
-    return cast(tuple[Any, Any, Any], (*data, None, None)[:3])
-
-
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """What a train step receives: (x, y, sample_weight) without the trailing ones that are None."""
-    if sample_weight is not None:
-        return x, y, sample_weight
-    if y is not None:
-        return x, y
-    return (x,) if isinstance(x, (list, tuple)) else x
-
-
 def split_off(data: ArrayData, fraction: float) -> tuple[ArrayData, ArrayData]:
     """Training and validation data: the last `n - floor(n (1 - fraction))` samples validate.
 

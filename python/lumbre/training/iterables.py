@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lumbre.training.data import ArrayData, is_array_like, to_arrays, unpack_x_y_sample_weight
+from lumbre.training.data import ArrayData, is_array_like, to_arrays
 from lumbre.training.feeds import done_and_outputs, warn_out_of_data
+from lumbre.utils.packing import unpack_x_y_sample_weight
 
 Batch = tuple[Any, Any, Any]
 

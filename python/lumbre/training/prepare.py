@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import autograd, tree
+from lumbre import autograd, random, tree
 from lumbre.training import arguments, checks, labels
 from lumbre.training.batch import is_overridden
 from lumbre.training.data import (
@@ -21,11 +21,11 @@ from lumbre.training.data import (
     class_weight_to_sample_weights,
     given_or_balanced,
     to_arrays,
-    unpack_x_y_sample_weight,
     with_class_weight,
 )
 from lumbre.training.feeds import ArrayFeed, Feed
 from lumbre.training.iterables import IterData, IterFeed, is_source
+from lumbre.utils.packing import unpack_x_y_sample_weight
 
 
 def make_feed(
@@ -258,7 +258,10 @@ def _build_custom(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
 
 
 def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
-    y_pred = model(x, training=False)
+    """Calls a model and its losses. What they keep from call to call (random states, counts) is as before."""
+    state = [v for v in model.variables if not v.trainable]
+    with checks.values_kept([*state, random.global_seed_generator().state]):
+        y_pred = model(x, training=False)
     fresh = [part for part in (model._compile_loss, model._compile_metrics) if part and not part.built]
     try:
         for part in fresh:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from lumbre import _core, tree
 from lumbre.autograd import Tensor, as_tensor, kernel, wrap
-from lumbre.capture import CHECKED_REPLAYS, CHECKING, Captured, Entry, compare, unflatten
+from lumbre.capture import CHECKED_REPLAYS, CHECKING, Captured, Entry, compare, say_eager, unflatten
 from lumbre.training.checks import computes_floats, handle_nan, may_be_large, warn_of_large_integers
 from lumbre.training.data import ArrayData, batch_dtype
 
@@ -44,7 +43,7 @@ class StepRunner:
         call = weakref.WeakMethod(self._call)
         self._captured = Captured(
             lambda *flat: call()(*flat),  # type: ignore[misc]
-            partial(_say_eager, kind),
+            partial(say_eager, f"{kind} steps run"),
             f"{kind} step of '{model.name}'",
             "compile(run_eagerly=True) asks for it" if eager else None,
         )
@@ -173,14 +172,6 @@ class StepRunner:
         """What is known of the step for arguments of these shapes and dtypes, in these places."""
         self._structure = places
         return self._captured.entry((repr(places), tuple(arguments)))
-
-
-def _say_eager(kind: str, reason: str) -> None:
-    warnings.warn(
-        f"{kind} steps run in Python, several times slower than they could, because {reason}. "
-        "Steps that use tensors only, and do the same at each batch, are recorded and replayed",
-        stacklevel=2,
-    )
 
 
 def _batch_tensor(leaf: Any) -> Tensor:

@@ -5,7 +5,7 @@
 //! once two recordings of it agree ([`Recording::disagreement`]).
 
 use crate::buffer::{Array, Cell, Storage, fresh_id};
-use lumbre_kernels::{Attrs, MAX_RANK, Meta, OpDef};
+use lumbre_kernels::{Attrs, MAX_RANK, Meta, OpDef, row};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub struct Recording {
     pub slots: Vec<Slot>,
     by_storage: HashMap<u64, usize>,
     by_cell: HashMap<u64, (usize, u64)>, // cell id -> slot, version now
+    updates: HashMap<(u64, u64), usize>, // cell id, version -> the call that replaced that version
+    kept: HashMap<(u64, u64), usize>,    // cell id, replaced version -> slot with a copy of it
     bases: Vec<usize>,                   // per slot: where in its storage it begins
     first_id: u64,
     /// The step's arguments.
@@ -79,6 +81,8 @@ impl Recording {
             slots: Vec::new(),
             by_storage: HashMap::new(),
             by_cell: HashMap::new(),
+            updates: HashMap::new(),
+            kept: HashMap::new(),
             bases: Vec::new(),
             first_id: fresh_id(),
             inputs: Vec::new(),
@@ -156,21 +160,32 @@ impl Recording {
         Operand { slot, offset, meta: array.meta, strides: array.strides }
     }
 
-    /// The slot of the cell that the array was read from, if it is still the cell's value.
+    /// The slot of the cell that the array was read from, or of a copy of what the cell held then; None if that was
+    /// before the step.
     fn cell_slot(&mut self, array: &Array, updating: &[Arc<Cell>]) -> Option<usize> {
         let (cell, version) = array.source.as_ref()?;
         if let Some(&(slot, now)) = self.by_cell.get(&cell.id()) {
-            if now != *version {
-                self.break_off(format!(
-                    "the value that a variable of shape {} had before its update is used after it",
-                    array.meta.shape
-                ));
-            }
-            return Some(slot);
+            return if now == *version { Some(slot) } else { self.kept_slot(cell, slot, *version) };
         }
         let raised = updating.iter().any(|c| Arc::ptr_eq(c, cell)) as u64;
         let now = cell.version() - raised;
         (now == *version).then(|| self.meet(cell, now))
+    }
+
+    /// A copy of what a cell held before an update of this step, made by a call that is put before the update.
+    fn kept_slot(&mut self, cell: &Arc<Cell>, slot: usize, version: u64) -> Option<usize> {
+        let key = (cell.id(), version);
+        if let Some(&kept) = self.kept.get(&key) {
+            return Some(kept);
+        }
+        let at = *self.updates.get(&key)?;
+        let (op, meta) = (row("copy")?, cell.meta());
+        let kept = self.add_slot(Slot::Local(meta.bytes()), 0);
+        let (ins, outs) = (vec![whole(slot, meta)], vec![whole(kept, meta)]);
+        self.calls.insert(at, Call { op, attrs: Attrs::default(), ins, outs, inouts: 0 });
+        self.updates.values_mut().filter(|i| **i >= at).for_each(|i| *i += 1);
+        self.kept.insert(key, kept);
+        Some(kept)
     }
 
     fn meet(&mut self, cell: &Arc<Cell>, version: u64) -> usize {
@@ -181,6 +196,7 @@ impl Recording {
 
     fn updated(&mut self, cell: &Arc<Cell>) -> Operand {
         let version = cell.version();
+        self.updates.insert((cell.id(), version - 1), self.calls.len());
         let slot = match self.by_cell.get_mut(&cell.id()) {
             Some((slot, now)) => {
                 *now = version;

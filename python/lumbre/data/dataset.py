@@ -37,16 +37,18 @@ class Dataset:
     Example:
         >>> import numpy as np
         >>> from lumbre.data import AUTOTUNE, Dataset
-        >>> x, y = np.arange(10.0).reshape(5, 2), np.arange(5)
+        >>> x, y = np.arange(10.0).reshape(5, 2), np.arange(5, dtype="uint8")
         >>> ds = Dataset.from_tensor_slices((x, y)).map(lambda x, y: (x / 2, y)).batch(2).prefetch(AUTOTUNE)
         >>> len(ds)
         3
         >>> next(ds.as_numpy_iterator())
         (array([[0. , 0.5],
-               [1. , 1.5]]), array([0, 1]))
+               [1. , 1.5]]), array([0, 1], dtype=uint8))
     """
 
     _is_dataset = True
+    class_names: list[str] | None
+    """Names of the classes, where the dataset was made of folders."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

@@ -7,17 +7,19 @@ numbers, and a batch is one pick from each array.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lumbre import tree
 from lumbre.data.elements import TensorSpec, pick, rows_in, spec_of, stack
 
+if TYPE_CHECKING:  # NumPy imports its generators when they are first asked for
+    Rng = np.random.Generator
+
 INFINITE = -1
 UNKNOWN = -2
 
-Rng = np.random.Generator
 
 _CHUNK = 1 << 16
 """Row numbers passed on at once."""
@@ -99,7 +101,9 @@ class Slices(Stage):
         return (np.arange(at, min(at + _CHUNK, self._n)) for at in range(0, self._n, _CHUNK))
 
     def spec(self) -> Any:
-        return tree.map_structure(lambda c: c if c is None else TensorSpec(c.shape[1:], c.dtype), self._columns)
+        return tree.map_structure(
+            lambda c: c if c is None else TensorSpec(c.shape[1:], c.dtype), self._columns
+        )
 
 
 class SameElements(Stage):

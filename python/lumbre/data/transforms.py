@@ -7,13 +7,16 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lumbre import tree
 from lumbre.data.elements import TensorSpec, call, dtype_name, normalize, pick, rows_in, spec_of
-from lumbre.data.stages import INFINITE, UNKNOWN, Cut, Rng, SameElements, Stage
+from lumbre.data.stages import INFINITE, UNKNOWN, Cut, SameElements, Stage
+
+if TYPE_CHECKING:
+    from lumbre.data.stages import Rng
 
 
 class One(Stage):
@@ -220,7 +223,9 @@ class Enumerate(Stage):
         self.start = start
 
     def iterate(self, rng: Rng) -> Iterator[Any]:
-        return ((np.asarray(i, np.int64), item) for i, item in enumerate(self.source.iterate(rng), self.start))
+        return (
+            (np.asarray(i, np.int64), item) for i, item in enumerate(self.source.iterate(rng), self.start)
+        )
 
 
 class Unbatch(Stage):
@@ -267,7 +272,7 @@ class Window(Stage):
             held.extend(itertools.islice(items, span - len(held)))
             if not held or (self.drop and len(held) < span):
                 return
-            yield self._window(held[:span : self.stride])
+            yield self._window(held[: span : self.stride])
             jump = self.shift - len(held)
             held = held[self.shift :]
             if jump > 0:  # over elements that no window has
@@ -379,7 +384,11 @@ def _for_each(option: Any, item: Any, is_leaf: Callable[[Any], bool]) -> list[An
 
 def _padded(leaves: Sequence[np.ndarray], shape: Any, value: Any) -> np.ndarray:
     longest = [max(sizes) for sizes in zip(*(leaf.shape for leaf in leaves), strict=True)]
-    wanted = longest if shape is None else [m if n in (None, -1) else n for n, m in zip(shape, longest, strict=True)]
+    wanted = (
+        longest
+        if shape is None
+        else [m if n in (None, -1) else n for n, m in zip(shape, longest, strict=True)]
+    )
     if any(m > n for n, m in zip(wanted, longest, strict=True)):
         raise ValueError(
             f"An element of the shape {tuple(longest)} does not fit into the padded shape {tuple(wanted)}"
@@ -388,7 +397,7 @@ def _padded(leaves: Sequence[np.ndarray], shape: Any, value: Any) -> np.ndarray:
     fill = (b"" if text else 0) if value is None else value
     batch = np.full((len(leaves), *wanted), fill, leaves[0].dtype)
     for i, leaf in enumerate(leaves):
-        batch[(i, *map(slice, leaf.shape))] = leaf
+        batch[i][tuple(map(slice, leaf.shape))] = leaf
     return batch
 
 

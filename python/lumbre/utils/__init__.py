@@ -1,7 +1,7 @@
 """Tools beside models: seeds, labels, files, datasets, names, the progress bar."""
 
+from lumbre.utils.downloads import get_file
 from lumbre.utils.folders import text_dataset_from_directory
-from lumbre.utils.get_file import get_file
 from lumbre.utils.naming import clear_session
 from lumbre.utils.numerical import normalize, to_categorical
 from lumbre.utils.plot_model import plot_model

@@ -181,6 +181,7 @@ def _download(origin: str, target: str, check: tuple[str, str] | None) -> None:
             with urllib.request.urlopen(origin, timeout=TIMEOUT) as answer, open(part, "xb") as out:
                 _copy(answer, out)
         except urllib.error.HTTPError as error:
+            error.close()  # it is the server's answer as well
             raise _failure(origin, target, f"{error.code} -- {error.msg}") from None
         except urllib.error.URLError as error:
             raise _failure(origin, target, error.reason) from None

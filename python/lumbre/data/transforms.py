@@ -75,6 +75,7 @@ class Generated(Stage):
             value = tuple(value)
         try:
             item = normalize(value)
+            tree.assert_same_structure(self.signature, item, check_types=False)
             return tree.map_structure(_as_said, self.signature, item)
         except (ValueError, TypeError) as error:
             error.add_note(f"This was element {i} of the generator; `output_signature` is {self.signature}.")
@@ -397,7 +398,8 @@ def _padded(leaves: Sequence[np.ndarray], shape: Any, value: Any) -> np.ndarray:
     fill = (b"" if text else 0) if value is None else value
     batch = np.full((len(leaves), *wanted), fill, leaves[0].dtype)
     for i, leaf in enumerate(leaves):
-        batch[i][tuple(map(slice, leaf.shape))] = leaf
+        place: tuple[Any, ...] = (i, *map(slice, leaf.shape))
+        batch[place] = leaf
     return batch
 
 

@@ -132,11 +132,11 @@ class Dataset:
 
     def take(self, count: int, name: str | None = None) -> Dataset:
         """The first `count` elements; all with -1."""
-        return Dataset(stages.Cut(self._stage, 0, None if count == -1 else int(count)))
+        return self._cut(0, None if count == -1 else int(count))
 
     def skip(self, count: int, name: str | None = None) -> Dataset:
         """All but the first `count` elements; none with -1."""
-        return self.take(0) if count == -1 else Dataset(stages.Cut(self._stage, int(count), None))
+        return self.take(0) if count == -1 else self._cut(int(count), None)
 
     def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
         """Every `num_shards`-th element, from number `index` on.
@@ -146,7 +146,17 @@ class Dataset:
         """
         if not 0 <= index < num_shards:
             raise ValueError(f"`index` must be from 0 to {num_shards - 1}. Received: index={index}")
-        return Dataset(transforms.sharded(self._stage, num_shards, index))
+        return self._cut(index, None, num_shards)
+
+    def _cut(self, start: int, stop: int | None, step: int = 1) -> Dataset:
+        if isinstance(self._stage, stages.Slices):
+            part = slice(start, stop, step)
+            return Dataset(
+                stages.Slices(
+                    tree.map_structure(lambda c: c if c is None else c[part], self._stage.columns())
+                )
+            )
+        return Dataset(stages.Cut(self._stage, start, stop, step))
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
         """`count` passes one after the other; without end with None or -1."""
@@ -370,9 +380,15 @@ class Dataset:
         return f"<{type(self._stage).__name__}Dataset element_spec={self.element_spec}>"
 
     def _iterate(self) -> Iterator[Any]:
-        """A pass. What is to be drawn at random is settled now, not when a thread comes to it."""
+        return self._stage.iterate(self._rng())
+
+    def _rows(self) -> Iterator[np.ndarray]:
+        return self._stage.rows(self._rng())
+
+    def _rng(self) -> np.random.Generator:
+        """What a pass draws from, settled at its beginning and not when a thread comes to it."""
         seed = np.random.randint(1 << 31, size=2).tolist() if self._stage.draws else 0
-        return self._stage.iterate(np.random.default_rng(seed))
+        return np.random.default_rng(seed)
 
 
 def _shown(leaf: Any) -> Any:

@@ -275,6 +275,11 @@ class Cache(SameElements):
     def count(self) -> int:
         return self.source.count if self._kept is None else len(self._kept)
 
+    @property
+    def filled(self) -> bool:
+        """Whether the elements are rows of arrays of its own by now."""
+        return self._columns is not None
+
     def columns(self) -> Any:
         if self._columns is None and not self.source.shuffles:
             return self.source.columns()  # in memory already

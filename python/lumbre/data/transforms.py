@@ -13,7 +13,7 @@ import numpy as np
 
 from lumbre import tree
 from lumbre.data.elements import TensorSpec, call, dtype_name, normalize, pick, rows_in, spec_of
-from lumbre.data.stages import INFINITE, UNKNOWN, Cut, SameElements, Stage
+from lumbre.data.stages import INFINITE, UNKNOWN, SameElements, Stage
 
 if TYPE_CHECKING:
     from lumbre.data.stages import Rng
@@ -401,8 +401,3 @@ def _padded(leaves: Sequence[np.ndarray], shape: Any, value: Any) -> np.ndarray:
         place: tuple[Any, ...] = (i, *map(slice, leaf.shape))
         batch[place] = leaf
     return batch
-
-
-def sharded(source: Stage, shards: int, index: int) -> Stage:
-    """Every `shards`-th element, from number `index` on."""
-    return Cut(source, index, None, shards)

@@ -56,7 +56,7 @@ def normalize(x: Any, axis: int = -1, order: Any = 2) -> Any:
     Args:
         x: Numbers of any shape.
         axis: Along which the norm is taken.
-        order: Of the norm, as in `numpy.linalg.norm`; for a Tensor a whole number or infinity.
+        order: Of the norm, as in `numpy.linalg.norm`; for a Tensor a whole number from 1.
 
     Returns:
         A float64 NumPy array (float32 for float32) of x's shape; a Tensor for a Tensor.

@@ -10,7 +10,7 @@ import numpy as np
 
 from lumbre import tree
 from lumbre.data import stages, transforms
-from lumbre.data.elements import Element, TensorSpec, call, element, normalize
+from lumbre.data.elements import Element, TensorSpec, call, each, element, normalize
 from lumbre.data.stages import INFINITE, UNKNOWN, Stage
 
 AUTOTUNE = -1
@@ -340,16 +340,16 @@ class Dataset:
         state = normalize(initial_state)
         for item in self._iterate():
             state = normalize(call(reduce_func, (state, item)))
-        return tree.map_structure(_shown, state)
+        return each(_shown, state)
 
     # What it holds
 
     def __iter__(self) -> Iterator[Any]:
-        return (tree.map_structure(_shown, item) for item in self._iterate())
+        return (each(_shown, item) for item in self._iterate())
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The elements as plain NumPy arrays, numbers and bytes."""
-        return (tree.map_structure(_plain, item) for item in self._iterate())
+        return (each(_plain, item) for item in self._iterate())
 
     def cardinality(self, name: str | None = None) -> Any:
         """The number of elements, INFINITE_CARDINALITY or UNKNOWN_CARDINALITY."""

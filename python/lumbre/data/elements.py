@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from lumbre import tree
-from lumbre.autograd import no_grad
-from lumbre.ops import convert_to_tensor
+from lumbre.autograd import Tensor, as_tensor, no_grad
 
 
 class Element(np.ndarray):
@@ -82,9 +81,19 @@ def dtype_name(dtype: Any) -> str:
     return "string" if name == "object" else name
 
 
+def each(function: Callable[[Any], Any], structure: Any) -> Any:
+    """`tree.map_structure` of one structure, in a third of the time for what elements mostly are."""
+    kind = type(structure)
+    if kind is tuple:
+        return tuple([each(function, member) for member in structure])
+    if kind is dict:
+        return {key: each(function, member) for key, member in structure.items()}
+    return tree.map_structure(function, structure) if tree.is_nested(structure) else function(structure)
+
+
 def spec_of(structure: Any) -> Any:
     """The specifications of an element's members; a dataset among them stands for itself."""
-    return tree.map_structure(
+    return each(
         lambda leaf: TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else leaf, structure
     )
 
@@ -98,6 +107,8 @@ def normalize(value: Any) -> Any:
     Raises:
         ValueError: A list's members have different shapes.
     """
+    if isinstance(value, Tensor):
+        return np.asarray(value)
     if isinstance(value, dict):
         return {key: normalize(member) for key, member in value.items()}
     if isinstance(value, tuple):
@@ -152,18 +163,18 @@ def call(function: Callable[..., Any], value: Any) -> Any:
 
     Text and datasets, which no tensor can hold, are passed as they are.
     """
-    given = tree.map_structure(_tensor, value)
+    given = each(_tensor, value)
     with no_grad():
         return function(*given) if isinstance(given, tuple) else function(given)
 
 
 def _tensor(leaf: Any) -> Any:
-    return convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf" else leaf
+    return as_tensor(leaf) if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf" else leaf
 
 
 def pick(columns: Any, rows: Any) -> Any:
     """Some rows of every column, as new arrays: a structure of rows for one number, a batch for several."""
-    return tree.map_structure(lambda column: _pick(column, rows), columns)
+    return each(lambda column: _pick(column, rows), columns)
 
 
 def _pick(column: Any, rows: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lumbre import tree
-from lumbre.data.elements import TensorSpec, pick, rows_in, spec_of, stack
+from lumbre.data.elements import TensorSpec, each, pick, rows_in, spec_of, stack
 
 if TYPE_CHECKING:  # NumPy imports its generators when they are first asked for
     Rng = np.random.Generator
@@ -291,12 +291,12 @@ class Cache(SameElements):
     def iterate(self, rng: Rng) -> Iterator[Any]:
         if self.columns() is not None:
             return Stage.iterate(self, rng)
-        return self._fill(rng) if self._kept is None else (tree.map_structure(_copy, e) for e in self._kept)
+        return self._fill(rng) if self._kept is None else (each(_copy, e) for e in self._kept)
 
     def _fill(self, rng: Rng) -> Iterator[Any]:
         kept = []
         for item in self.source.iterate(rng):
-            kept.append(tree.map_structure(_copy, item))
+            kept.append(each(_copy, item))
             yield item
         if self._kept is None and self._columns is None:
             self._columns = _as_columns(kept)

@@ -424,6 +424,13 @@ def test_lengths() -> None:
     assert len(kept.batch(3)) == 2
 
 
+def test_older_names() -> None:
+    old = lumbre.data.experimental
+    assert old.AUTOTUNE == lumbre.data.AUTOTUNE == -1
+    assert old.cardinality(numbers(3).repeat()) == old.INFINITE_CARDINALITY
+    assert old.cardinality(generated(3)) == old.UNKNOWN_CARDINALITY
+
+
 def test_element_spec() -> None:
     ds = Dataset.from_tensor_slices((X, {"y": Y}))
     rows = (TensorSpec((2,), "float32"), {"y": TensorSpec((), "int64")})

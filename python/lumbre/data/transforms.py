@@ -338,7 +338,8 @@ def _ahead(items: Iterator[Any], size: int) -> Iterator[Any]:
         with contextlib.suppress(queue.Empty):
             while True:
                 ready.get_nowait()  # makes room, if the thread waits for it
-        thread.join(1.0)  # longer only if the source takes longer for an element
+        if thread is not threading.current_thread():  # where this runs, if it collects the iterator
+            thread.join(1.0)  # longer only if the source takes longer for an element
 
 
 def padded(shapes: Any, values: Any) -> Callable[[list[Any]], Any]:

@@ -31,23 +31,26 @@ def read_batches(
         ValueError: The archive lacks a member, or one is no batch of images.
     """
     import tarfile
+    import zlib
 
     path = locate(archive)
+    found = {}
     try:
         with tarfile.open(path) as tar:
-            return [_batch(tar, name, label, path) for name in members]
-    except (tarfile.TarError, EOFError, OSError) as error:
+            for member in tar:  # in their order, so that the archive is decompressed once
+                if member.name in members and member.isreg():
+                    found[member.name] = _batch(tar.extractfile(member), f"{member.name} in {path}", label)
+            while tar.fileobj is not None and tar.fileobj.read(1 << 20):
+                pass  # to the checksum at its end
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path} is not {archive}: {error}") from error
+    missing = [name for name in members if name not in found]
+    if missing:
+        raise ValueError(f"There is no {missing[0]} in {path}")
+    return [found[name] for name in members]
 
 
-def _batch(tar: Any, name: str, label: str, path: str) -> tuple[npt.NDArray[Any], list[int]]:
-    what = f"{name} in {path}"
-    try:
-        file = tar.extractfile(name)
-    except KeyError:
-        file = None
-    if file is None:
-        raise ValueError(f"There is no {what}")
+def _batch(file: Any, what: str, label: str) -> tuple[npt.NDArray[Any], list[int]]:
     batch = read_pickle(file, what)
     images, labels = (batch.get("data"), batch.get(label)) if isinstance(batch, dict) else (None, None)
     if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (3072,)):

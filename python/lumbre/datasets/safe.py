@@ -140,7 +140,9 @@ def load_npz(path: str, names: Sequence[str], what: str) -> list[np.ndarray]:
         ValueError: The file is no such archive, or lacks an array.
     """
     import zipfile
+    import zlib
 
+    damaged = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
     try:
         with zipfile.ZipFile(path) as archive:
             held = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -151,8 +153,10 @@ def load_npz(path: str, names: Sequence[str], what: str) -> list[np.ndarray]:
                     f"{', '.join(missing)} is missing. Received: {held}"
                 )
             return [_load_npy(archive.read(f"{name}.npy"), f"{name} of {path}") for name in names]
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is not {what} as Keras stores it, an .npz archive: {error}") from error
+    except damaged as error:
+        raise ValueError(
+            f"{path} is not {what} as Keras stores it, an .npz archive: {error or type(error).__name__}"
+        ) from error
 
 
 def _load_npy(content: bytes, what: str) -> np.ndarray:

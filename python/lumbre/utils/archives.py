@@ -56,7 +56,7 @@ def _members(path: str, archive_format: str) -> Iterator[list[_Member] | None]:
     import tarfile  # with their compressors, 20 ms that only an archive is worth
     import zipfile
 
-    damaged: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, EOFError)
+    damaged: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError)
     damaged += _decompression_errors()
     try:
         if archive_format == "tar" and tarfile.is_tarfile(path):

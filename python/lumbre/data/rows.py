@@ -53,6 +53,12 @@ def row_batches(dataset: Dataset) -> RowBatches | None:
     return RowBatches(Dataset(batch.source), columns, batch.size, batch.drop, count)
 
 
+def gives_numbers(dataset: Dataset) -> bool:
+    """Whether elements are known to have single numbers in them, as where `batch` was forgotten."""
+    columns = dataset._stage.columns()
+    return columns is not None and any(leaf is not None and leaf.ndim == 1 for leaf in tree.flatten(columns))
+
+
 def _uses_every_row(stage: Stage) -> bool:
     while isinstance(stage, Prefetch | Shuffle | Repeat | Cache):
         if isinstance(stage, Cache) and stage.filled:

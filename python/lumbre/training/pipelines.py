@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lumbre.data import INFINITE_CARDINALITY, Dataset
-from lumbre.data.rows import RowBatches, row_batches
+from lumbre.data.rows import RowBatches, gives_numbers, row_batches
 from lumbre.training.data import ArrayData, unpack_x_y_sample_weight, with_class_weight
 from lumbre.training.feeds import ROWS_PER_CALL, ArrayFeed, done_and_outputs, warn_out_of_data
 
@@ -19,12 +19,18 @@ def pipeline_feed(
     """The feed for a dataset that picks rows; None for one whose elements are made in another way.
 
     Raises:
-        ValueError: The dataset has no end, and `steps` does not say where an epoch ends.
+        ValueError: The dataset was not batched, or it has no end and `steps` does not say where an epoch
+            ends.
     """
     if steps is None and dataset.cardinality() == INFINITE_CARDINALITY:
         raise ValueError(
             "When providing an infinite dataset, you must specify the number of steps to run: pass "
             "`steps_per_epoch` (`steps`, `validation_steps`), or leave out `repeat()`"
+        )
+    if gives_numbers(dataset):
+        raise ValueError(
+            "The dataset gives samples one by one, but training takes batches: the arrays must be at least "
+            "rank 1. Add `.batch(32)`"
         )
     batches = row_batches(dataset)
     if batches is None:

@@ -60,7 +60,8 @@ def state(*members: Any) -> bytes:
 
     class Made:
         def __reduce__(self) -> Any:
-            return (np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), members)
+            core = np._core if hasattr(np, "_core") else np.core  # NumPy 2 or 1
+            return (core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), members)
 
     return pickle.dumps(Made(), 4)
 

@@ -52,6 +52,16 @@ def test_slices() -> None:
     assert isinstance(pair, Pair) and pair.right.tolist() == [0, 1]
 
 
+def test_a_member_that_is_not_there() -> None:
+    for dataset in (
+        Dataset.from_tensor_slices((X, None)).shuffle(2, seed=1).batch(4),
+        Dataset.from_tensor_slices((X, None)).map(lambda x, y: (x, y)).batch(4),
+    ):
+        x, y = next(iter(dataset))
+        assert x.shape == (4, 2) and y is None
+        assert dataset.element_spec == (TensorSpec((None, 2)), None)
+
+
 def test_python_numbers_become_what_tensors_of_them_are() -> None:
     for values, dtype in (([1, 2], "int32"), ([1.5, 2], "float32"), ([True], "bool"), ([1 << 40], "int64")):
         assert next(iter(Dataset.from_tensor_slices(values))).dtype == dtype
@@ -446,6 +456,9 @@ def test_element_spec() -> None:
     assert generated(3).padded_batch(2).element_spec == TensorSpec((None,), "int32")
     assert Dataset.from_tensor_slices(["a"]).element_spec == TensorSpec((), "string")
     assert "element_spec=TensorSpec(shape=(2,), dtype='float32'" in repr(Dataset.from_tensor_slices(X))
+    assert repr(numbers(3).map(lambda i: 1 / 0)) == "<MapDataset>"
+    with pytest.raises(ValueError, match="nothing is known of its elements"):
+        _ = generated(0).element_spec
 
 
 @pytest.mark.parametrize(

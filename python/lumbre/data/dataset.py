@@ -377,7 +377,9 @@ class Dataset:
         return self._stage.spec()
 
     def __repr__(self) -> str:
-        return f"<{type(self._stage).__name__}Dataset element_spec={self.element_spec}>"
+        kind = f"{type(self._stage).__name__}Dataset"
+        # To know what functions give, they would have to be called.
+        return f"<{kind}>" if self._stage.calls else f"<{kind} element_spec={self.element_spec}>"
 
     def _iterate(self) -> Iterator[Any]:
         return self._stage.iterate(self._rng())

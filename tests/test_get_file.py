@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,19 @@ def test_a_failed_refresh_leaves_the_old_file(site: web.Site, cache: Path) -> No
     with pytest.raises(OSError, match="404"):
         get_file("iris.csv", site.url + "/files/iris.csv", force_download=True)
     assert Path(path).read_bytes() == TEXT
+
+
+def test_threads_that_want_the_same_file(site: web.Site, cache: Path) -> None:
+    url = site.url + "/files/iris.csv"
+    with ThreadPoolExecutor(6) as pool:
+        paths = set(pool.map(lambda _: get_file("iris.csv", url, file_hash=SHA), range(24)))
+    assert paths == {str(cache / "iris.csv")} and os.listdir(cache) == ["iris.csv"]
+    assert (cache / "iris.csv").read_bytes() == TEXT
+
+
+def test_empty_files(site: web.Site, cache: Path) -> None:
+    site.pages["/empty"] = b""
+    assert Path(get_file("empty", site.url + "/empty")).read_bytes() == b""
 
 
 def test_a_silent_server_is_given_up(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class Generated(Stage):
 
     def __init__(self, start: Callable[[], Any], signature: Any) -> None:
         super().__init__()
-        self.start, self.signature = start, signature
+        self.start, self.signature = start, tree.lists_to_tuples(signature)
 
     @property
     def count(self) -> int:
@@ -71,11 +71,11 @@ class Generated(Stage):
         return (self._fitted(i, value) for i, value in enumerate(self.start()))
 
     def _fitted(self, i: int, value: Any) -> Any:
-        if isinstance(value, list) and isinstance(self.signature, tuple):
+        if isinstance(value, list) and isinstance(self.signature, tuple):  # as scripts yield [x, y]
             value = tuple(value)
         try:
             item = normalize(value)
-            tree.assert_same_structure(self.signature, item, check_types=False)
+            tree.assert_same_structure(self.signature, item)
             return tree.map_structure(_as_said, self.signature, item)
         except (ValueError, TypeError) as error:
             error.add_note(f"This was element {i} of the generator; `output_signature` is {self.signature}.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports Lumbre or Keras: replayed steps are compared with eager ones, and Keras runs on JAX.
 os.environ.setdefault("LUMBRE_CHECK", "1")
@@ -44,3 +47,26 @@ def wheel() -> Path:
     if newer:
         refuse(f"the wheel in dist is older than {newer[0].relative_to(ROOT)}: run `make wheel`")
     return wheels[0]
+
+
+@pytest.fixture
+def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of an empty cache of data sets, and no folder of data."""
+    monkeypatch.delenv("LUMBRE_DATA", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras" / "datasets"
+
+
+@pytest.fixture
+def published(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server with small files of data sets, which stand where those of Keras are looked for."""
+    import web
+    from dataset_files import PAGES
+    from lumbre.datasets.source import FILES
+
+    with web.serving() as site:
+        for name, page in PAGES.items():
+            site.pages[f"/{name}"] = page
+            digest = hashlib.sha256(page).hexdigest() if FILES[name].hash else None
+            monkeypatch.setitem(FILES, name, FILES[name]._replace(url=f"{site.url}/{name}", hash=digest))
+        yield site

@@ -23,12 +23,13 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core config lookup tree datasets threads",
+        "_core config lookup tree threads",
         "arrays autograd capture profile watching",
         "ops",
         "gradient_tape tensor",
+        "data",
         "utils",
-        "random",
+        "random datasets preprocessing",
         "activations initializers regularizers constraints",
         "layers losses metrics optimizers callbacks",
         "training",

@@ -1,5 +1,25 @@
-"""Data sets: one that travels in the package, and readers for those that do not."""
+"""Data sets: Keras's, and one that travels in the package."""
 
-from lumbre.datasets import digits, mnist
+from lumbre.datasets import (
+    boston_housing,
+    california_housing,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
-__all__ = ["digits", "mnist"]
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]

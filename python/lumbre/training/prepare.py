@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lumbre import autograd, random, tree
+from lumbre.data import Dataset
 from lumbre.training import arguments, checks, labels
 from lumbre.training.batch import is_overridden
 from lumbre.training.data import (
@@ -25,6 +26,7 @@ from lumbre.training.data import (
 )
 from lumbre.training.feeds import ArrayFeed, Feed
 from lumbre.training.iterables import IterData, IterFeed, is_source
+from lumbre.training.pipelines import pipeline_feed
 from lumbre.utils.packing import unpack_x_y_sample_weight
 
 
@@ -56,12 +58,19 @@ def make_feed(
     """
     arguments.check_class_weight(class_weight)
     class_weight = given_or_balanced(class_weight, lambda: _labels(x, y))
-    if is_source(x):
+    feed: ArrayFeed | None = None
+    if isinstance(x, Dataset):
+        shuffle = False  # the default means arrays; a dataset has its own order
+        if y is None and sample_weight is None:
+            feed = pipeline_feed(x, steps, class_weight, nan_policy)
+    if feed is None and is_source(x):
         return _source_feed(model, kind, x, y, sample_weight, steps, shuffle, class_weight, nan_policy)
-    data = x if isinstance(x, ArrayData) else ArrayData(x, y, sample_weight)
-    if class_weight is not None:
-        data = with_class_weight(data, class_weight)
-    feed = ArrayFeed(data, batch_size, steps, shuffle, nan_policy)
+    if feed is None:
+        data = x if isinstance(x, ArrayData) else ArrayData(x, y, sample_weight)
+        if class_weight is not None:
+            data = with_class_weight(data, class_weight)
+        feed = ArrayFeed(data, batch_size, steps, shuffle, nan_policy)
+    data = feed.data
     prepare(model, kind, data.structures, feed.batch_size)
     check_targets(model, kind, data.structures, nan_policy, class_weight)
     if kind == "test" and nan_policy != "allow":

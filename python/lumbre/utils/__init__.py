@@ -1,18 +1,29 @@
-"""Tools beside models: seeds, labels, names, the progress bar."""
+"""Tools beside models: seeds, labels, files, datasets, names, the progress bar."""
 
+from lumbre.utils.downloads import get_file
+from lumbre.utils.folders import text_dataset_from_directory
 from lumbre.utils.naming import clear_session
-from lumbre.utils.numerical import to_categorical
+from lumbre.utils.numerical import normalize, to_categorical
 from lumbre.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lumbre.utils.plot_model import plot_model
 from lumbre.utils.progbar import Progbar
 from lumbre.utils.rng import set_random_seed
+from lumbre.utils.sequences import pad_sequences
+from lumbre.utils.splitting import split_dataset
+from lumbre.utils.timeseries import timeseries_dataset_from_array
 
 __all__ = [
     "Progbar",
     "clear_session",
+    "get_file",
+    "normalize",
     "pack_x_y_sample_weight",
+    "pad_sequences",
     "plot_model",
     "set_random_seed",
+    "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

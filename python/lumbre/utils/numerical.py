@@ -1,4 +1,4 @@
-"""Conversions of labels."""
+"""Conversions of labels and features."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbre import ops
 from lumbre.autograd import Tensor
 
 
@@ -47,3 +48,32 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     out = np.zeros((*labels.shape, num_classes))
     np.put_along_axis(out, labels[..., np.newaxis], 1.0, axis=-1)
     return Tensor(out.astype("float32")) if isinstance(x, Tensor) else out
+
+
+def normalize(x: Any, axis: int = -1, order: Any = 2) -> Any:
+    """`x / |x|` along an axis, with the norm of that order; a vector of zeros stays as it is.
+
+    Args:
+        x: Numbers of any shape.
+        axis: Along which the norm is taken.
+        order: Of the norm, as in `numpy.linalg.norm`; for a Tensor a whole number from 1.
+
+    Returns:
+        A float64 NumPy array (float32 for float32) of x's shape; a Tensor for a Tensor.
+
+    Raises:
+        ValueError: `axis` is not one of x's.
+
+    Source: `keras.utils.normalize`.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.utils.normalize([[3.0, 4.0], [0.0, 0.0]])
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+    """
+    if isinstance(x, Tensor):
+        return ops.normalize(x, axis, order)
+    x = np.asarray(x)
+    norm = np.linalg.norm(x, order, axis, keepdims=True)
+    return x / np.where(norm == 0, norm.dtype.type(1), norm)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from lumbre.training.data import ArrayData, is_array_like, to_arrays, unpack_x_y_sample_weight
+from lumbre.training.arrays import is_array_like, to_arrays
+from lumbre.training.data import ArrayData, unpack_x_y_sample_weight
 from lumbre.training.feeds import done_and_outputs, warn_out_of_data
+from lumbre.training.loading import Pass, orders
 
 Batch = tuple[Any, Any, Any]
 
@@ -19,8 +22,8 @@ class IterData:
 
     Three kinds: an iterator (a generator), which goes through its data once; an iterable, which
     starts again at every pass; and an object with `__getitem__` and a length (`num_batches` or
-    `__len__`), like a PyDataset, whose batches can be shuffled and whose `on_epoch_begin` and
-    `on_epoch_end` are called.
+    `__len__`), like a PyDataset, whose batches can be shuffled and loaded ahead by its workers, and
+    whose `on_epoch_begin` and `on_epoch_end` are called.
 
     Args:
         source: Such an object.
@@ -32,10 +35,13 @@ class IterData:
 
     def __init__(self, source: Any, shuffle: bool | str = False) -> None:
         self.source = source
-        self.indexed = hasattr(source, "__getitem__") and _length(source) is not None
+        has_count = _length(source) is not None or hasattr(source, "num_batches")
+        self.indexed = hasattr(source, "__getitem__") and has_count
         self.once = not self.indexed and hasattr(source, "__next__")
+        self._passes = 0
         if not self.indexed and not hasattr(source, "__iter__"):
-            raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)})")
+            hint = ". Collect a lazy frame first: x.collect()" if hasattr(source, "collect") else ""
+            raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)}){hint}")
         self.kind = "PyDataset" if self.indexed else "generator" if self.once else "dataset"
         self.shuffle = bool(shuffle) and self.indexed
         if shuffle and not self.indexed:
@@ -52,11 +58,11 @@ class IterData:
 
     def iterate(self) -> Iterator[Any]:
         """One pass; an iterator goes on where it is."""
-        if not self.indexed:
-            return iter(self.source)
-        count = _length(self.source) or 0
-        order = np.random.permutation(count) if self.shuffle else range(count)
-        return (self.source[int(i)] for i in order)
+        self._passes += 1
+        if self.indexed:
+            return Pass(self.source, orders(_length(self.source), self.shuffle), self._passes)
+        as_numpy = getattr(self.source, "as_numpy_iterator", None)
+        return iter(self.source if as_numpy is None else as_numpy())
 
     def notify(self, event: str) -> None:
         """Calls `on_epoch_begin` or `on_epoch_end` of the source, where it has one."""
@@ -68,6 +74,7 @@ class IterData:
 def _length(source: Any) -> int | None:
     """The number of batches that a source says it has."""
     count = getattr(source, "num_batches", None)
+    count = count() if callable(count) else count
     if count is None:
         try:
             count = len(source)
@@ -97,9 +104,9 @@ class IterFeed:
 
     Args:
         data: The source.
+        admit: Called with each batch and its number before it runs; raises if the model cannot take it.
         steps: Batches in an epoch; by default a pass, whose length is learned in the first epoch.
             With `steps`, the next epoch continues where this one stopped.
-        admit: Called with each batch before it runs; raises if the model cannot take it.
         weigh: Gives the sample weights of a batch for its targets (class weights).
     """
 
@@ -108,8 +115,8 @@ class IterFeed:
     def __init__(
         self,
         data: IterData,
+        admit: Callable[[Batch, int], None],
         steps: int | None = None,
-        admit: Callable[[Batch], None] | None = None,
         weigh: Callable[[Any], np.ndarray] | None = None,
     ) -> None:
         self.data = data
@@ -124,22 +131,21 @@ class IterFeed:
         self._over = False  # whether the pass is over
         self._warned = False
 
-    def first_batch(self) -> Batch:
-        """The first batch; it is also the first that `advance` runs.
+    def admit_first(self) -> None:
+        """Has the first batch admitted; it is also the first that `advance` runs.
 
         Raises:
             ValueError: There is none.
         """
-        if not self._waiting:
-            self._iterator = self._iterator or self.data.iterate()
-            batch = self._next()
-            if batch is None:
-                raise ValueError(
-                    f"When passing a Python {self.data.kind} to a Keras model, the {self.data.kind} "
-                    f"must yield at least one batch. Received an empty {self.data.kind}."
-                )
-            self._waiting.append(batch)
-        return self._waiting[0]
+        self._iterator = self.data.iterate()
+        batch = self._next()
+        if batch is None:
+            raise ValueError(
+                f"When passing a Python {self.data.kind} to a Keras model, the {self.data.kind} "
+                f"must yield at least one batch. Received an empty {self.data.kind}."
+            )
+        self.admit(batch, 0)
+        self._waiting.append(batch)
 
     def start(self, fresh: bool) -> None:
         self.data.notify("on_epoch_begin")
@@ -149,6 +155,9 @@ class IterFeed:
             self._seen = 0
         self._done = 0
         self._over = False
+        if isinstance(self._iterator, Pass):
+            wanted = None if self.num_batches is None else self.num_batches - len(self._waiting)
+            self._iterator.start(wanted)
 
     def more(self) -> bool:
         if self.num_batches is not None and self._done >= self.num_batches:
@@ -163,18 +172,16 @@ class IterFeed:
 
     def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
         batch = self._waiting.pop()
-        if self.admit is not None:
-            try:
-                self.admit(batch)
-            except (TypeError, ValueError) as error:
-                error.add_note(f"This was batch {self._seen} of the {self.data.kind} (counted from 0).")
-                raise
+        with self._naming_the_batch():
+            self.admit(batch, self._seen)
         result = runner.run_batch(batch)
         self._done += 1
         self._seen += 1
         return done_and_outputs(result)
 
     def finish(self) -> None:
+        if isinstance(self._iterator, Pass):
+            self._iterator.stop()
         total = self.data.num_batches
         if total is not None and self._seen >= total:
             self._over = True
@@ -192,14 +199,26 @@ class IterFeed:
     def _next(self) -> Batch | None:
         if self._iterator is None:
             return None
-        try:
-            element = next(self._iterator)
-        except StopIteration:
-            return None
-        x, y, sample_weight = to_batch(element, self.data.kind, self._seen)
-        if self.weigh is not None and y is not None:
-            sample_weight = self.weigh(y)
+        with self._naming_the_batch():
+            try:
+                element = next(self._iterator)
+            except StopIteration:
+                return None
+            x, y, sample_weight = to_batch(element, self.data.kind, self._seen)
+            if self.weigh is not None and y is not None:
+                if sample_weight is not None:
+                    raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
+                sample_weight = self.weigh(y)
         return x, y, sample_weight
+
+    @contextlib.contextmanager
+    def _naming_the_batch(self) -> Iterator[None]:
+        """Within it an error gets a note that says at which batch it came."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"This was batch {self._seen} of the {self.data.kind} (counted from 0).")
+            raise
 
 
 def is_source(x: Any) -> bool:

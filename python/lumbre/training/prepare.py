@@ -14,18 +14,19 @@ import numpy as np
 
 from lumbre import autograd, tree
 from lumbre.training import arguments, checks, labels
+from lumbre.training.arrays import batch_dtype, path_name, to_arrays
 from lumbre.training.batch import is_overridden
 from lumbre.training.data import (
     ArrayData,
-    batch_dtype,
     class_weight_to_sample_weights,
     given_or_balanced,
-    to_arrays,
+    pieces,
     unpack_x_y_sample_weight,
     with_class_weight,
 )
 from lumbre.training.feeds import ArrayFeed, Feed
-from lumbre.training.iterables import IterData, IterFeed, is_source
+from lumbre.training.iterables import Batch, IterData, IterFeed, is_source
+from lumbre.training.rows import LazyRows
 
 
 def make_feed(
@@ -104,8 +105,8 @@ def _source_feed(
         def weigh(targets: Any) -> np.ndarray:
             return class_weight_to_sample_weights(targets, weights)
 
-    feed = IterFeed(data, steps, lambda batch: admit(model, kind, batch, nan_policy, class_weight), weigh)
-    admit(model, kind, feed.first_batch(), nan_policy, class_weight)
+    feed = IterFeed(data, Gate(model, kind, data.kind, nan_policy, class_weight), steps, weigh)
+    feed.admit_first()
     return feed
 
 
@@ -133,12 +134,90 @@ def admit(
         TypeError, ValueError: The model cannot take it; nothing has changed then.
     """
     data = ArrayData(*batch)  # dtypes, numbers of samples
-    for name, array in zip(data.names, data.inputs, strict=False):
-        checks.refuse_nan(model, name, array, nan_policy)
-        if kind == "train" and checks.computes_floats(model):
-            checks.check_integers(model, name, array)
+    _check_inputs(model, kind, data.names, data.inputs, nan_policy)
     prepare(model, kind, data.structures)
     check_targets(model, kind, data.structures, nan_policy, class_weight)
+
+
+def _check_inputs(model: Any, kind: str, names: list[str], inputs: list[Any], nan_policy: str) -> None:
+    """Looks at the values of the inputs of a batch."""
+    rounds = kind == "train" and checks.computes_floats(model)
+    for name, array in zip(names, inputs, strict=False):
+        checks.refuse_nan(model, name, array, nan_policy)
+        if rounds:
+            checks.check_integers(model, name, array)
+
+
+class Gate:
+    """`admit` for the batches of a source, which are mostly alike: what only the form decides is done once.
+
+    Args:
+        model, kind, nan_policy, class_weight: As for `admit`.
+        source: What the source is called in an error.
+    """
+
+    def __init__(self, model: Any, kind: str, source: str, nan_policy: str, class_weight: Any = None) -> None:
+        self.model, self.kind, self.source = model, kind, source
+        self.nan_policy, self.class_weight = nan_policy, class_weight
+        self._form: Any = None
+        self._names: list[str] = []
+
+    def __call__(self, batch: Batch, index: int) -> None:
+        """Refuses a batch, the `index`th of its pass, that the model cannot take.
+
+        Raises:
+            TypeError, ValueError: As `admit`; also if its structure is not that of those before.
+        """
+        form = _form(batch)
+        leaves = [leaf for leaf in tree.flatten(batch) if leaf is not None]
+        alike = form == self._form and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])
+        if not alike:
+            self._admit_form(batch, form, index)
+            return
+        inputs = leaves[: len(self._names)]
+        _check_inputs(self.model, self.kind, self._names, inputs, self.nan_policy)
+        check_targets(self.model, self.kind, batch, self.nan_policy, self.class_weight)
+
+    def _admit_form(self, batch: Batch, form: Any, index: int) -> None:
+        """Lets a batch of another form in, if the model takes it and only sizes differ."""
+        change = None if self._form in (None, form) else self._changed(form, index)
+        try:
+            admit(self.model, self.kind, batch, self.nan_policy, self.class_weight)
+        except (TypeError, ValueError) as error:
+            if change is None:
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{change}. {error}") from error
+        if change is not None and _kinds(form) != _kinds(self._form):
+            raise TypeError(
+                f"{change}. All batches of a source need one structure and the same kinds of dtypes"
+            )
+        self._form = form
+        self._names = [path_name("x", path[1:]) for path, leaf in form if path[0] == 0 and leaf is not None]
+
+    def _changed(self, form: Any, index: int) -> str:
+        return (
+            f"batch {index} of the {self.source} (counted from 0) holds {_described(form)}, those before it held "
+            f"{_described(self._form)}"
+        )
+
+
+def _kinds(form: Any) -> list[Any]:
+    """Where the leaves are, and of what kind their numbers: floating point, whole, boolean."""
+    return [(path, leaf and ("i" if leaf[0].kind == "u" else leaf[0].kind)) for path, leaf in form]
+
+
+def _described(form: Any) -> str:
+    """A batch in words."""
+    parts = []
+    for (place, *path), leaf in form:
+        name = path_name(("x", "y", "sample_weight")[place], tuple(path))
+        if leaf is not None:
+            sizes = ", ".join(["n", *map(str, leaf[1])]) + ("" if leaf[1] else ",")
+            parts.append(f"`{name}` ({sizes}) {leaf[0]}")
+        elif path or place == 0:
+            parts.append(f"`{name}` None")
+    return ", ".join(parts)
 
 
 def check_targets(
@@ -151,14 +230,26 @@ def check_targets(
     Raises:
         ValueError: A label is outside the classes, a value is not finite, or a class is unknown.
     """
-    _, y, sample_weight = data
     if kind == "predict":
         return
-    checks.check_weights(model, sample_weight, nan_policy)
+    checks.check_weights(model, data[2], nan_policy)
     loss = model._compile_loss
     own = is_overridden(model, f"{kind}_step") or is_overridden(model, "compute_loss")
-    if y is None or own or loss is None or not loss.built:
+    if data[1] is None or own or loss is None or not loss.built:
         return
+    for start, (_, y, sample_weight) in pieces(data):
+        try:
+            _check_piece(model, loss, y, sample_weight, nan_policy, class_weight)
+        except ValueError as error:
+            if start:
+                error.add_note(f"Rows are counted from row {start} of the data here.")
+            raise
+
+
+def _check_piece(
+    model: Any, loss: Any, y: Any, sample_weight: Any, nan_policy: str, class_weight: Any
+) -> None:
+    """`check_targets` for samples whose targets are arrays."""
     for name, target, weight, entry in loss.targets(y, sample_weight):
         if labels.is_own(entry.loss):
             continue
@@ -194,7 +285,8 @@ def _check_classes(class_weight: dict[int, float], entry: Any) -> None:
 def warn_of_sorted_labels(model: Any, y: Any, at: int) -> None:
     """Warns if the samples from `at` on, which validate, were cut off from sorted labels."""
     loss = model._compile_loss
-    if y is None or loss is None or not loss.built:
+    lazy = any(isinstance(leaf, LazyRows) for leaf in tree.flatten(y))
+    if y is None or lazy or loss is None or not loss.built:
         return
     for name, target, _, entry in loss.targets(y):
         behind = labels.classes_behind(target, at) if labels.takes_classes(entry.loss) else []

@@ -88,7 +88,7 @@ def series_array(series: Any, name: str, label: Any = None) -> np.ndarray:
         TypeError: It holds no numbers.
     """
     polars = hasattr(series, "null_count")
-    array: np.ndarray | None = _polars_array(series) if polars else _pandas_array(series)
+    array = _polars_array(series) if polars else _pandas_array(series)
     if array is None or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         where = f"`{name}`" if label is None else f"the column {label!r} of `{name}`"
         raise TypeError(

@@ -41,7 +41,7 @@ def as_array(value: Any, name: str) -> np.ndarray | LazyRows:
             f"(`{name}.filled(0)`), or leave their samples out"
         )
     array: np.ndarray | LazyRows = SparseRows(value) if is_sparse(value) else _array(value, name)
-    if isinstance(array, np.ndarray) and array.dtype.name == "bfloat16":
+    if isinstance(array, np.ndarray) and array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         array = BFloat16Rows(array)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         what = f"dtype {array.dtype}" if array.ndim else f"type {type(value).__name__}"

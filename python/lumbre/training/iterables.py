@@ -12,7 +12,7 @@ import numpy as np
 from lumbre.training.arrays import is_array_like, to_arrays
 from lumbre.training.data import ArrayData, unpack_x_y_sample_weight
 from lumbre.training.feeds import done_and_outputs, warn_out_of_data
-from lumbre.training.loading import Pass, orders
+from lumbre.training.loading import Pass, indices
 
 Batch = tuple[Any, Any, Any]
 
@@ -60,7 +60,7 @@ class IterData:
         """One pass; an iterator goes on where it is."""
         self._passes += 1
         if self.indexed:
-            return Pass(self.source, orders(_length(self.source), self.shuffle), self._passes)
+            return Pass(self.source, indices(_length(self.source), self.shuffle), self._passes)
         as_numpy = getattr(self.source, "as_numpy_iterator", None)
         return iter(self.source if as_numpy is None else as_numpy())
 
@@ -73,14 +73,13 @@ class IterData:
 
 def _length(source: Any) -> int | None:
     """The number of batches that a source says it has."""
-    count = getattr(source, "num_batches", None)
-    count = count() if callable(count) else count
-    if count is None:
-        try:
-            count = len(source)
-        except TypeError:  # no length, or an endless one
-            return None
-    return int(count)
+    if hasattr(source, "num_batches"):
+        count = source.num_batches() if callable(source.num_batches) else source.num_batches
+        return None if count is None else int(count)
+    try:
+        return len(source)
+    except TypeError:  # no length, or an endless one
+        return None
 
 
 def to_batch(element: Any, kind: str, index: int) -> Batch:
@@ -131,12 +130,18 @@ class IterFeed:
         self._over = False  # whether the pass is over
         self._warned = False
 
-    def admit_first(self) -> None:
+    def admit_first(self, fresh: bool) -> None:
         """Has the first batch admitted; it is also the first that `advance` runs.
+
+        Args:
+            fresh: Whether the model has not been trained before. Keras makes a pass of its own to build
+                such a model, so the order of batches that it trains on is the second.
 
         Raises:
             ValueError: There is none.
         """
+        if fresh and self.data.shuffle:
+            self.data.iterate()
         self._iterator = self.data.iterate()
         batch = self._next()
         if batch is None:

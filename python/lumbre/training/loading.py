@@ -139,8 +139,14 @@ class _SeededLoad:
         return _adopted[index]
 
 
-def orders(count: int | None, shuffle: bool) -> Iterable[int]:
-    """The indices of a pass, in random order if asked; of an endless source all numbers."""
+def indices(count: int | None, shuffle: bool) -> Iterable[int]:
+    """The indices of a pass; of an endless source all numbers.
+
+    In random order, if asked, by Python's `random`: Keras's order for the same seed.
+    """
     if count is None:
         return itertools.count()
-    return (int(i) for i in np.random.permutation(count)) if shuffle else range(count)
+    order = list(range(count))
+    if shuffle:
+        random.shuffle(order)
+    return order

@@ -106,7 +106,7 @@ def _source_feed(
             return class_weight_to_sample_weights(targets, weights)
 
     feed = IterFeed(data, Gate(model, kind, data.kind, nan_policy, class_weight), steps, weigh)
-    feed.admit_first()
+    feed.admit_first(fresh=not getattr(model.optimizer, "built", True))
     return feed
 
 
@@ -197,8 +197,8 @@ class Gate:
 
     def _changed(self, form: Any, index: int) -> str:
         return (
-            f"batch {index} of the {self.source} (counted from 0) holds {_described(form)}, those before it held "
-            f"{_described(self._form)}"
+            f"batch {index} of the {self.source} (counted from 0) holds {_described(form)}, those before it "
+            f"held {_described(self._form)}"
         )
 
 

@@ -166,7 +166,7 @@ def private_memory() -> float:
 
 
 def train_on(path: str) -> None:
-    """Trains from a mapped file, or from a small array if there is none; prints the peak of private memory."""
+    """Trains from a mapped file, or a small array if there is none; prints the peak of private memory."""
     x: Any = np.zeros((1024, SIZES[0]), "float32")
     if path:
         x = np.memmap(path, "float32", "r").reshape(-1, SIZES[0])

@@ -188,10 +188,10 @@ class Gate:
                 raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{change}. {error}") from error
+        if change is not None and _places(form) != _places(self._form):
+            raise ValueError(f"{change}. All batches of a source need one structure")
         if change is not None and _kinds(form) != _kinds(self._form):
-            raise TypeError(
-                f"{change}. All batches of a source need one structure and the same kinds of dtypes"
-            )
+            raise TypeError(f"{change}. All batches of a source need the same kinds of dtypes")
         self._form = form
         self._names = [path_name("x", path[1:]) for path, leaf in form if path[0] == 0 and leaf is not None]
 
@@ -202,9 +202,14 @@ class Gate:
         )
 
 
-def _kinds(form: Any) -> list[Any]:
-    """Where the leaves are, and of what kind their numbers: floating point, whole, boolean."""
-    return [(path, leaf and ("i" if leaf[0].kind == "u" else leaf[0].kind)) for path, leaf in form]
+def _places(form: Any) -> list[Any]:
+    """Where there are leaves."""
+    return [path for path, leaf in form if leaf is not None]
+
+
+def _kinds(form: Any) -> list[str]:
+    """Of what kind the numbers of each leaf are: floating point, whole, boolean."""
+    return ["i" if leaf[0].kind == "u" else leaf[0].kind for _, leaf in form if leaf is not None]
 
 
 def _described(form: Any) -> str:

@@ -88,7 +88,7 @@ def series_array(series: Any, name: str, label: Any = None) -> np.ndarray:
         TypeError: It holds no numbers.
     """
     polars = hasattr(series, "null_count")
-    array = _polars_array(series) if polars else _pandas_array(series)
+    array: Any = _polars_array(series) if polars else _pandas_array(series)
     if array is None or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         where = f"`{name}`" if label is None else f"the column {label!r} of `{name}`"
         raise TypeError(
@@ -100,7 +100,7 @@ def series_array(series: Any, name: str, label: Any = None) -> np.ndarray:
             f"the column {label!r} of `{name}` has values of shape {array.shape[1:]}: pass it by itself, as "
             "an input of its own"
         )
-    return array
+    return np.asarray(array)
 
 
 def _pandas_array(series: Any) -> np.ndarray | None:

@@ -14,8 +14,6 @@ from lumbre.training.data import ArrayData, unpack_x_y_sample_weight
 from lumbre.training.feeds import done_and_outputs, warn_out_of_data
 from lumbre.training.loading import Pass, indices
 
-Batch = tuple[Any, Any, Any]
-
 
 class IterData:
     """A source of batches `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
@@ -82,11 +80,17 @@ def _length(source: Any) -> int | None:
         return None
 
 
-def to_batch(element: Any, kind: str, index: int) -> Batch:
+def to_batch(element: Any, kind: str, index: int, weigh: Callable[[Any], np.ndarray] | None) -> ArrayData:
     """What a source yielded, as arrays.
 
+    Args:
+        element: It.
+        kind: What the source is called.
+        index: Which batch of the pass it is.
+        weigh: Gives the sample weights for targets, or None.
+
     Raises:
-        ValueError: It has more than three members, or no samples.
+        ValueError: It has more than three members, no samples, or weights where `weigh` gives them.
         TypeError: It holds no numbers.
     """
     x, y, sample_weight = unpack_x_y_sample_weight(element)
@@ -95,11 +99,16 @@ def to_batch(element: Any, kind: str, index: int) -> Batch:
             f"batch {index} of the {kind} is {element!r}: expected (inputs,), (inputs, targets) or "
             "(inputs, targets, sample_weights)"
         )
-    return to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
+    x, y = to_arrays(x, "x"), to_arrays(y, "y")
+    if weigh is not None and y is not None:
+        if sample_weight is not None:
+            raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
+        sample_weight = weigh(y)
+    return ArrayData(x, y, sample_weight)
 
 
 class IterFeed:
-    """Batches of an `IterData`, each checked by `admit`, so that a step runner has nothing to check.
+    """Batches of an `IterData`, each checked by `admit`.
 
     Args:
         data: The source.
@@ -107,28 +116,30 @@ class IterFeed:
         steps: Batches in an epoch; by default a pass, whose length is learned in the first epoch.
             With `steps`, the next epoch continues where this one stopped.
         weigh: Gives the sample weights of a batch for its targets (class weights).
+        nan_policy: What a step runner does about NaN and infinity in the inputs.
     """
-
-    nan_policy = "allow"
 
     def __init__(
         self,
         data: IterData,
-        admit: Callable[[Batch, int], None],
+        admit: Callable[[ArrayData, int], None],
         steps: int | None = None,
         weigh: Callable[[Any], np.ndarray] | None = None,
+        nan_policy: str = "allow",
     ) -> None:
         self.data = data
         self.steps = steps
         self.admit = admit
         self.weigh = weigh
+        self.nan_policy = nan_policy
         self.num_batches: int | None = steps or data.num_batches
         self._iterator: Iterator[Any] | None = None
-        self._waiting: list[Batch] = []  # taken to build the model, not yet trained on
+        self._waiting: list[ArrayData] = []  # taken to build the model, not yet trained on
         self._seen = 0  # batches of this pass
         self._done = 0  # batches of this epoch
         self._over = False  # whether the pass is over
         self._warned = False
+        self._numbers = np.arange(0)
 
     def admit_first(self, fresh: bool) -> None:
         """Has the first batch admitted; it is also the first that `advance` runs.
@@ -179,7 +190,7 @@ class IterFeed:
         batch = self._waiting.pop()
         with self._naming_the_batch():
             self.admit(batch, self._seen)
-        result = runner.run_batch(batch)
+            result = runner.run(batch, self._rows(batch.n), batch.n, 1)
         self._done += 1
         self._seen += 1
         return done_and_outputs(result)
@@ -201,7 +212,7 @@ class IterFeed:
             self._warned = True
             warn_out_of_data()
 
-    def _next(self) -> Batch | None:
+    def _next(self) -> ArrayData | None:
         if self._iterator is None:
             return None
         with self._naming_the_batch():
@@ -209,12 +220,13 @@ class IterFeed:
                 element = next(self._iterator)
             except StopIteration:
                 return None
-            x, y, sample_weight = to_batch(element, self.data.kind, self._seen)
-            if self.weigh is not None and y is not None:
-                if sample_weight is not None:
-                    raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
-                sample_weight = self.weigh(y)
-        return x, y, sample_weight
+            return to_batch(element, self.data.kind, self._seen, self.weigh)
+
+    def _rows(self, n: int) -> np.ndarray:
+        """The numbers of n rows in order."""
+        if n > len(self._numbers):
+            self._numbers = np.arange(n)
+        return self._numbers[:n]
 
     @contextlib.contextmanager
     def _naming_the_batch(self) -> Iterator[None]:

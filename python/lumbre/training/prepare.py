@@ -25,7 +25,7 @@ from lumbre.training.data import (
     with_class_weight,
 )
 from lumbre.training.feeds import ArrayFeed, Feed
-from lumbre.training.iterables import Batch, IterData, IterFeed, is_source
+from lumbre.training.iterables import IterData, IterFeed, is_source
 from lumbre.training.rows import LazyRows
 
 
@@ -105,7 +105,8 @@ def _source_feed(
         def weigh(targets: Any) -> np.ndarray:
             return class_weight_to_sample_weights(targets, weights)
 
-    feed = IterFeed(data, Gate(model, kind, data.kind, nan_policy, class_weight), steps, weigh)
+    gate = Gate(model, kind, data.kind, nan_policy, class_weight)
+    feed = IterFeed(data, gate, steps, weigh, nan_policy if kind == "train" else "allow")
     feed.admit_first(fresh=not getattr(model.optimizer, "built", True))
     return feed
 
@@ -160,29 +161,28 @@ class Gate:
         self.model, self.kind, self.source = model, kind, source
         self.nan_policy, self.class_weight = nan_policy, class_weight
         self._form: Any = None
-        self._names: list[str] = []
 
-    def __call__(self, batch: Batch, index: int) -> None:
+    def __call__(self, batch: ArrayData, index: int) -> None:
         """Refuses a batch, the `index`th of its pass, that the model cannot take.
+
+        The values of inputs that are trained on are left to the step, which looks at them anyway.
 
         Raises:
             TypeError, ValueError: As `admit`; also if its structure is not that of those before.
         """
-        form = _form(batch)
-        leaves = [leaf for leaf in tree.flatten(batch) if leaf is not None]
-        alike = form == self._form and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])
-        if not alike:
+        form = _form(batch.structures)
+        if form != self._form:
             self._admit_form(batch, form, index)
             return
-        inputs = leaves[: len(self._names)]
-        _check_inputs(self.model, self.kind, self._names, inputs, self.nan_policy)
-        check_targets(self.model, self.kind, batch, self.nan_policy, self.class_weight)
+        if self.kind != "train":
+            _check_inputs(self.model, self.kind, batch.names, batch.inputs, self.nan_policy)
+        check_targets(self.model, self.kind, batch.structures, self.nan_policy, self.class_weight)
 
-    def _admit_form(self, batch: Batch, form: Any, index: int) -> None:
+    def _admit_form(self, batch: ArrayData, form: Any, index: int) -> None:
         """Lets a batch of another form in, if the model takes it and only sizes differ."""
         change = None if self._form in (None, form) else self._changed(form, index)
         try:
-            admit(self.model, self.kind, batch, self.nan_policy, self.class_weight)
+            admit(self.model, self.kind, batch.structures, self.nan_policy, self.class_weight)
         except (TypeError, ValueError) as error:
             if change is None:
                 raise
@@ -193,7 +193,6 @@ class Gate:
         if change is not None and _kinds(form) != _kinds(self._form):
             raise TypeError(f"{change}. All batches of a source need the same kinds of dtypes")
         self._form = form
-        self._names = [path_name("x", path[1:]) for path, leaf in form if path[0] == 0 and leaf is not None]
 
     def _changed(self, form: Any, index: int) -> str:
         return (

@@ -187,8 +187,8 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         r"the column 'city' of `x` must hold numbers.*'Rome'.*df\['city'\].astype\('category'\).cat.codes",
     ),
     "pandas objects": (
-        lambda: pd.DataFrame({"a": [1.0, 2.0], "b": np.array([3, "?"], object)}),
-        r"the column 'b' of `x`.*dtype object, with values like '\?'.*df.drop\(columns=\['b'\]\)",
+        lambda: pd.DataFrame({"a": [1.0, 2.0], "b": np.array([3, b"?"], object)}),
+        r"the column 'b' of `x`.*dtype object, with values like \"b'\?'\".*df.drop\(columns=\['b'\]\)",
     ),
     "pandas dates": (
         lambda: pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-01"])}),

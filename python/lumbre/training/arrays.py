@@ -43,7 +43,7 @@ def as_array(value: Any, name: str) -> np.ndarray | LazyRows:
     array: np.ndarray | LazyRows = SparseRows(value) if is_sparse(value) else _array(value, name)
     if isinstance(array, np.ndarray) and array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         array = BFloat16Rows(array)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+    if not _is_ours(array.dtype):
         what = f"dtype {array.dtype}" if array.ndim else f"type {type(value).__name__}"
         raise TypeError(f"`{name}` must hold numbers or booleans, but it has {what}. {_remedy(array.dtype)}")
     if array.ndim == 0:
@@ -52,6 +52,11 @@ def as_array(value: Any, name: str) -> np.ndarray | LazyRows:
             f"Received: {name}={array} of rank 0."
         )
     return array
+
+
+def _is_ours(dtype: np.dtype) -> bool:
+    """Whether arrays of the dtype hold numbers that kernels know."""
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
 
 
 def _array(value: Any, name: str) -> np.ndarray:
@@ -125,8 +130,8 @@ def to_arrays(structure: Any, name: str, lazy: bool = False) -> Any:
         name: What it is called in an error.
         lazy: Whether what need not be an array yet stays `LazyRows`: whole data sets, not batches.
     """
-    if structure is None:
-        return None
+    if structure is None or (type(structure) is np.ndarray and structure.ndim and _is_ours(structure.dtype)):
+        return structure
     if is_array_like(structure) or not tree.is_nested(structure):
         array = as_array(structure, name)
         return array if lazy else dense(array)

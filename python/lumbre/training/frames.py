@@ -91,9 +91,11 @@ def series_array(series: Any, name: str, label: Any = None) -> np.ndarray:
     array: Any = _polars_array(series) if polars else _pandas_array(series)
     if array is None or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         where = f"`{name}`" if label is None else f"the column {label!r} of `{name}`"
+        example = _example(series)
+        like = " and no value" if example is None else f", with values like {str(example)[:40]!r}"
         raise TypeError(
-            f"{where} must hold numbers or booleans, but it has dtype {series.dtype}{_example(series)}. "
-            f"{_remedy(series, label)}"
+            f"{where} must hold numbers or booleans, but it has dtype {series.dtype}{like}. "
+            f"{_remedy(series, label, example)}"
         )
     if label is not None and array.ndim != 1:
         raise TypeError(
@@ -109,7 +111,7 @@ def _pandas_array(series: Any) -> np.ndarray | None:
     if isinstance(dtype, np.dtype):
         return np.asarray(series.to_numpy()) if dtype.kind in "biuf" else None
     categories = getattr(dtype, "categories", None)
-    inner = categories.dtype if hasattr(categories, "dtype") else dtype
+    inner: Any = dtype if categories is None else categories.dtype
     plain = getattr(inner, "numpy_dtype", getattr(inner, "subtype", inner))
     if not isinstance(plain, np.dtype) or plain.kind not in "biuf":
         return None
@@ -130,17 +132,14 @@ def _polars_array(series: Any) -> np.ndarray | None:
     return np.asarray(series.to_numpy())
 
 
-def _example(series: Any) -> str:
-    """A value that is no number, or any, so that the column is recognised."""
+def _example(series: Any) -> Any:
+    """A value that is no number, or any, by which the column is recognised; None if there is no value."""
     present = series.drop_nulls() if hasattr(series, "drop_nulls") else series.dropna()
     values = present.head(1000).to_list() if hasattr(present, "head") else present[:1000].tolist()
-    if not values:
-        return ", and no value"
-    value = next((v for v in values if not isinstance(v, (bool, int, float))), values[0])
-    return f", with values like {str(value)[:40]!r}"
+    return next((v for v in values if not isinstance(v, (bool, int, float))), values[0] if values else None)
 
 
-def _remedy(series: Any, label: Any) -> str:
+def _remedy(series: Any, label: Any, example: Any) -> str:
     """What to do about a column that is not numeric, in the words of its library."""
     pandas, kind = hasattr(series, "iloc"), str(series.dtype).lower()
     here, leave_out = "s", ""
@@ -149,7 +148,7 @@ def _remedy(series: Any, label: Any) -> str:
         leave_out = f", or leave the column out: df.drop({'columns=' if pandas else ''}[{label!r}])"
     if "date" in kind or "time" in kind or "duration" in kind:
         return f"Make numbers of dates and durations, for example days since a date{leave_out}"
-    if "decimal" in kind or kind == "object":
+    if "decimal" in kind or (kind == "object" and not isinstance(example, str)):
         as_floats = f"{here}.astype('float32')" if pandas else f"{here}.cast(pl.Float32)"
         return f"If its values are numbers: {as_floats}{leave_out}"
     if kind.startswith(("list", "array", "struct")):

@@ -322,6 +322,8 @@ def test_a_data_loader_of_torch() -> None:
     close(ours, theirs.history)
     with pytest.warns(UserWarning, match="already-shuffled"):
         compiled().fit(loader, verbose=0)
+    with pytest.raises(ValueError, match="gives samples, not batches"):
+        compiled().fit(loader.dataset, verbose=0)
 
 
 def test_batches_of_dicts_and_weights() -> None:

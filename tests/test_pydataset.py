@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import lumbre
+from lumbre.training import loading
 from small_models import LABELS, WEIGHTS, N, X, compiled
 
 SIZE = 10
@@ -156,6 +158,26 @@ def test_an_endless_data_set(workers: int) -> None:
     )
 
 
+def test_an_endless_data_set_needs_a_number_of_steps() -> None:
+    class Endless(Batches):
+        num_batches = None
+
+    model = compiled()
+    with pytest.raises(ValueError, match=r"has no end.*`steps_per_epoch`"):
+        model.fit(Endless(), verbose=0)
+    with pytest.raises(ValueError, match="`steps`, of validation data `validation_steps`"):
+        model.fit(X, LABELS, validation_data=Endless(), verbose=0)
+    with pytest.raises(ValueError, match="`steps`"):
+        model.predict(Endless(), verbose=0)
+
+
+def test_processes_that_are_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS and Windows: the data set is pickled."""
+    expected = losses(Batches(), shuffle=False)
+    monkeypatch.setattr(loading, "START", "spawn")
+    assert losses(Batches(workers=1, use_multiprocessing=True), shuffle=False) == expected
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_steps_per_epoch_goes_on_where_it_stopped(workers: int) -> None:
     data = Batches(workers=workers)
@@ -216,6 +238,22 @@ def test_an_interruption_leaves_no_worker(error: type[BaseException]) -> None:
         model.fit(Batches(workers=3), verbose=0, callbacks=[Interrupts()])
     assert not loaders()
     model.fit(Batches(workers=3), verbose=0)
+
+
+def test_ctrl_c_while_a_batch_is_waited_for() -> None:
+    class Slow(Batches):
+        def __getitem__(self, i: int) -> Any:
+            time.sleep(0.3 if i else 0)
+            return super().__getitem__(i)
+
+    model = compiled()
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(Slow(workers=2), verbose=0, shuffle=False)
+    timer.join()
+    assert not loaders()
+    model.fit(Batches(), verbose=0)
 
 
 def test_stopping_early_leaves_no_worker() -> None:

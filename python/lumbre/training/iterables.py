@@ -40,6 +40,13 @@ class IterData:
         if not self.indexed and not hasattr(source, "__iter__"):
             hint = ". Collect a lazy frame first: x.collect()" if hasattr(source, "collect") else ""
             raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)}){hint}")
+        if self.indexed and any(
+            base.__module__.startswith("torch.utils.data") for base in type(source).__mro__
+        ):
+            raise ValueError(
+                f"`x` is a {type(source).__name__} of PyTorch, which gives samples, not batches. Pass a "
+                "loader: torch.utils.data.DataLoader(x, batch_size=32)"
+            )
         self.kind = "PyDataset" if self.indexed else "generator" if self.once else "dataset"
         self.shuffle = bool(shuffle) and self.indexed
         if shuffle and not self.indexed:

@@ -10,10 +10,13 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+
+START = "fork" if sys.platform == "linux" else "spawn"
+"""How worker processes begin: forked where that is usual, so that a source need not be importable."""
 
 
 class Pass:
@@ -46,6 +49,7 @@ class Pass:
         if self._workers is not None or workers < (1 if processes else 2):
             return
         self._ahead = max(1, int(getattr(self._source, "max_queue_size", 10) or 1))
+        self._enough = min(self._ahead - 1, max(workers, self._ahead // 2))
         self._to_load = sys.maxsize if most is None else most
         self._workers = _processes(self._source, workers) if processes else _threads(workers)
         self._load = _SeededLoad(self._number) if processes else self._source.__getitem__
@@ -90,20 +94,23 @@ class Pass:
         return self._back.popleft() if self._back else next(self._order, None)
 
     def _fill(self) -> None:
-        """Asks for as many batches as may wait."""
+        """Asks for as many batches as may wait, once that leaves the workers with little to do.
+
+        Several at once: a worker that wakes takes a core from the step that is running.
+        """
+        if len(self._loading) > self._enough:
+            return
         while self._workers is not None and self._to_load and len(self._loading) < self._ahead:
             index = self._next_index()
             if index is None:
                 return
             self._to_load -= 1
-            self._loading.append((index, self._submit(index)))
-
-    def _submit(self, index: int) -> Future[Any]:
-        assert self._workers is not None
-        with warnings.catch_warnings():
-            # The first call forks, from Python 3.12 on with a warning about threads: ours are at rest here.
-            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
-            return self._workers.submit(self._load, index)
+            try:
+                future = self._workers.submit(self._load, index)
+            except BrokenExecutor as error:  # a process died; told when the batch is due, like other errors
+                future = Future()
+                future.set_exception(error)
+            self._loading.append((index, future))
 
 
 def _threads(workers: int) -> Executor:
@@ -111,9 +118,12 @@ def _threads(workers: int) -> Executor:
 
 
 def _processes(source: Any, workers: int) -> Executor:
-    """Forked where that is usual, so that a source need not be importable; else spawned."""
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    return ProcessPoolExecutor(workers, context, _adopt, (source,))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(START), _adopt, (source,))
+    with warnings.catch_warnings():
+        # The first call forks, from Python 3.12 on with a warning about threads: ours are at rest here.
+        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+        pool.submit(int)
+    return pool
 
 
 _adopted: Any = None  # the source of this worker process

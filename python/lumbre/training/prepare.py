@@ -93,6 +93,12 @@ def _source_feed(
                 f"When providing `x` as a {data.kind}, `{name}` should not be passed. Instead, {what} "
                 f"should be included as part of the {data.kind}."
             )
+    if data.indexed and data.num_batches is None and steps is None:
+        raise ValueError(
+            f"The {data.kind} has no end (its `num_batches` is None). Say how many batches to take: "
+            f"`{'steps_per_epoch' if kind == 'train' else 'steps'}`"
+            + (", of validation data `validation_steps`" if kind == "test" else "")
+        )
     weigh = None
     if class_weight is not None:
         if data.once:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 22
 """About so much is made dense at once: it stays in the cache, and is no loss if it was too much."""
 
 

@@ -62,7 +62,7 @@ def test_every_form_of_data_is_fed(benches: Any, tmp_path: Path) -> None:
         data, labels = make()
         ours = model.evaluate(data, labels, None if labels is None else feeding.BATCH, verbose=0)
         assert ours == pytest.approx(expected, rel=1e-6), name
-        start, seconds = feeding.measure(model, data, labels, 1)
+        start, seconds = feeding.measure(feeding.network(), data, labels, 1)
         assert 0 <= start < 60 and 0 < seconds < 60
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,21 @@ def test_any_network_can_be_measured(benches: Any) -> None:
     for wrong in ("300-200", "300/48", "300-x/48", "300-0/48"):
         with pytest.raises(ValueError):
             benches.other(wrong)
+
+
+def test_every_form_of_data_is_fed(benches: Any, tmp_path: Path) -> None:
+    import feeding
+
+    x, y = feeding.forms(tmp_path, 300)["array"]()
+    assert 0.15 < np.count_nonzero(x) / x.size < 0.25
+    model = feeding.network()
+    expected = model.evaluate(x, y, feeding.BATCH, verbose=0)
+    for name, make in feeding.forms(tmp_path, 300).items():
+        data, labels = make()
+        ours = model.evaluate(data, labels, None if labels is None else feeding.BATCH, verbose=0)
+        assert ours == pytest.approx(expected, rel=1e-6), name
+        start, seconds = feeding.measure(feeding.network(), data, labels, 1)
+        assert 0 <= start < 60 and 0 < seconds < 60
 
 
 def test_the_script_differs_in_its_import_only(benches: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from lumbre import tree
 from lumbre.autograd import FLOATS
 from lumbre.config import floatx
-from lumbre.training.data import path_name
+from lumbre.training.arrays import path_name
 
 EXACT = 1 << 24
 """The largest number up to which float32 has every integer."""
@@ -76,12 +76,21 @@ def _finite(array: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(wide) <= np.array(_limit(), wide.dtype))  # false for NaN, too
 
 
-def nan_message(name: str, row: int) -> str:
+def nan_message(name: str, row: int, column: str = "") -> str:
     """What is said about a NaN or an infinity in the data."""
     return (
-        f"`{name}` contains NaN or infinity, first met in row {row} (counted from 0; a number too large for "
-        f"{floatx()} counts as infinity)"
+        f"`{name}` contains NaN or infinity, first met in row {row}{column} (counted from 0; a number too "
+        f"large for {floatx()} counts as infinity)"
     )
+
+
+def column_of(array: Any, row: int) -> str:
+    """Which column of a frame is not finite in a row, as part of a sentence; nothing for other arrays."""
+    names = getattr(array, "columns", None)
+    if names is None:
+        return ""
+    bad = np.flatnonzero(~_finite(np.asarray(array[row])))
+    return f", column {names[int(bad[0])]!r}" if len(bad) else ""
 
 
 def refuse_nan(model: Any, name: str, array: np.ndarray, policy: str) -> None:
@@ -97,10 +106,10 @@ def refuse_nan(model: Any, name: str, array: np.ndarray, policy: str) -> None:
         return
     row = first_row(array, _finite)
     assert row is not None
-    handle_nan(model, name, row, policy, "Nothing has changed.")
+    handle_nan(model, name, row, policy, "Nothing has changed.", column_of(array, row))
 
 
-def handle_nan(model: Any, name: str, row: int, policy: str, state: str) -> None:
+def handle_nan(model: Any, name: str, row: int, policy: str, state: str, column: str = "") -> None:
     """Does what the policy says about a row with NaN or infinity.
 
     Args:
@@ -109,8 +118,9 @@ def handle_nan(model: Any, name: str, row: int, policy: str, state: str) -> None
         row: The first such row.
         policy: "raise" or "warn".
         state: What has become of the model, for the error.
+        column: Where in the row, as `column_of` says it.
     """
-    message = nan_message(name, row)
+    message = nan_message(name, row, column)
     if policy == "raise":
         raise ValueError(
             f"{message}. Clean the data, or pass compile(nan_policy='warn') or 'allow' to train on it. "

@@ -182,7 +182,7 @@ class CompileLoss(Tracked):
         return [
             (
                 "y" if len(found) == 1 else f"y[{entry.name!r}]",
-                np.asarray(found[entry.place]),
+                np.asanyarray(found[entry.place]),
                 weights[entry.place],
                 entry,
             )

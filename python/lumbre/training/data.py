@@ -1,115 +1,23 @@
 """Data in memory: the caller's own arrays, named and checked, never copied or converted.
 
-A row is converted (float64 or uint8 to what the model takes, foreign byte order to our own) when
-its batch is gathered, so a memory map of any size can be trained on.
+A row is converted (float64 or uint8 to what the model takes, foreign byte order to our own, sparse to
+dense) when its batch is gathered, so a memory map of any size can be trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
 from lumbre import _core, tree
-from lumbre.config import floatx
+from lumbre.training.arrays import path_name, to_arrays
+from lumbre.training.rows import PIECE_BYTES, LazyRows, cut, dense
 
-Flat = list[np.ndarray]
-
-
-def batch_dtype(dtype: np.dtype) -> str:
-    """The dtype in which a batch of such an array reaches the model: floats become `floatx()`."""
-    return floatx() if dtype.kind == "f" else dtype.name
-
-
-def as_array(value: Any, name: str) -> np.ndarray:
-    """The value as a NumPy array that shares its memory where that is possible.
-
-    Args:
-        value: A NumPy array, a Tensor, a pandas object, anything with `__array__`, or a (nested)
-            list of numbers.
-        name: What it is called in an error, like `x` or `y['left']`.
-
-    Raises:
-        TypeError: It holds no numbers (strings, objects, dates, complex numbers), is a sparse matrix,
-            or has masked values.
-        ValueError: It has no axis of samples, or is a ragged list.
-    """
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(
-            f"`{name}` is a masked array, whose masked values would be taken for data. Fill them "
-            f"(`{name}.filled(0)`), or leave their samples out"
-        )
-    if is_sparse(value):
-        raise TypeError(f"`{name}` is a sparse matrix. Make it dense: `{name}.toarray()`")
-    if isinstance(value, (list, tuple)):
-        try:
-            array = np.asarray(value)
-        except ValueError as e:
-            raise ValueError(f"`{name}` is a list whose members have different lengths: {e}") from None
-    elif hasattr(value, "to_numpy") and not hasattr(value, "__array_interface__"):
-        array = value.to_numpy()
-    else:
-        array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        what = f"dtype {array.dtype}" if array.ndim else f"type {type(value).__name__}"
-        raise TypeError(f"`{name}` must hold numbers or booleans, but it has {what}. {_remedy(array)}")
-    if array.ndim == 0:
-        raise ValueError(
-            "When passing a dataset to a Keras model, the arrays must be at least rank 1. "
-            f"Received: {name}={array} of rank 0."
-        )
-    return array
-
-
-def _remedy(array: np.ndarray) -> str:
-    if array.dtype.kind == "c":
-        return "Give the parts of complex numbers as features: np.stack([z.real, z.imag], axis=-1)"
-    if array.dtype.kind in "mM":
-        return "Make numbers of dates and durations, for example values / np.timedelta64(1, 'D')"
-    return (
-        "Convert it first, for example with np.asarray(values, dtype='float32'); text and categories need "
-        "numbers of their own"
-    )
-
-
-def is_sparse(value: Any) -> bool:
-    """Whether the value is a sparse matrix of SciPy."""
-    return hasattr(value, "toarray") and hasattr(value, "nnz")
-
-
-def is_array_like(value: Any) -> bool:
-    """Whether the value is one array, not a structure of them or a source of batches."""
-    if isinstance(value, (list, tuple)):
-        return _is_numbers(value)
-    return hasattr(value, "__array__") or hasattr(value, "to_numpy") or is_sparse(value)
-
-
-def _is_numbers(value: Any) -> bool:
-    """Whether a list is an array written out: lists down to numbers, not a list of arrays."""
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return isinstance(value, (bool, int, float, str, np.generic))
-
-
-def to_arrays(structure: Any, name: str) -> Any:
-    """A structure of array-likes as the same structure of arrays; None stays None."""
-    if structure is None:
-        return None
-    if is_array_like(structure) or not tree.is_nested(structure):
-        return as_array(structure, name)
-    if isinstance(structure, dict):
-        return {key: to_arrays(member, f"{name}[{key!r}]") for key, member in structure.items()}
-    members = [to_arrays(member, f"{name}[{i}]") for i, member in enumerate(structure)]
-    if hasattr(structure, "_fields"):
-        return type(structure)(*members)
-    return tuple(members) if isinstance(structure, tuple) else members
-
-
-def path_name(name: str, path: tuple[Any, ...]) -> str:
-    """`x` and a path into it, as one would write it in Python."""
-    return name + "".join(f"[{key!r}]" for key in path)
+Flat = list[Any]
 
 
 class ArrayData:
@@ -119,20 +27,23 @@ class ArrayData:
         x, y, sample_weight: Arrays, or structures of them; y and sample_weight may be None.
 
     Attributes:
-        x, y, sample_weight: The structures, of NumPy arrays.
+        x, y, sample_weight: The structures, of NumPy arrays; `LazyRows` in the place of a sparse matrix.
         arrays: All arrays of the three, in order.
         inputs: Those of `x`.
         names: What each is called in an error.
         n: The number of samples.
+        numbers: Of the rows in the data that they were picked from; None: they are what is there.
 
     Raises:
         TypeError: An array holds no numbers.
         ValueError: The arrays have different numbers of samples, or none.
     """
 
+    numbers: np.ndarray | None = None
+
     def __init__(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
-        self.x = to_arrays(x, "x")
-        self.y = to_arrays(y, "y")
+        self.x = to_arrays(x, "x", lazy=True)
+        self.y = to_arrays(y, "y", lazy=True)
         self.sample_weight = to_arrays(sample_weight, "sample_weight")
         self.arrays: Flat = []
         self.names: list[str] = []
@@ -157,9 +68,35 @@ class ArrayData:
         return (self.x, self.y, self.sample_weight)
 
     @cached_property
+    def readable(self) -> bool:
+        """Whether kernels can read all arrays where they are; else rows are picked first, here."""
+        return all(map(_readable, self.arrays))
+
+    @cached_property
     def sources(self) -> list[_core.Array]:
         """The arrays' own memory as kernels read it."""
-        return [_source(array) for array in self.arrays]
+        return [_core.source(array) for array in self.arrays]
+
+    @cached_property
+    def rows_per_piece(self) -> int:
+        """How many rows are to be picked at once, at most."""
+        row = sum(array.size // len(array) * array.dtype.itemsize for array in self.arrays)
+        return max(1, PIECE_BYTES // max(1, int(row)))
+
+    def picked(self, numbers: np.ndarray) -> ArrayData:
+        """The rows of these numbers, as arrays that kernels can read."""
+        piece = copy.copy(self)
+        for cached in ("readable", "sources", "rows_per_piece"):
+            piece.__dict__.pop(cached, None)
+        piece.arrays = [_picked(array, numbers) for array in self.arrays]
+        piece.x, piece.y, piece.sample_weight = self.pack(piece.arrays)
+        piece.inputs = piece.arrays[: len(self.inputs)]
+        piece.n, piece.numbers = len(numbers), numbers
+        return piece
+
+    def number(self, row: int) -> int:
+        """The row's number in the data that the user gave."""
+        return row if self.numbers is None else int(self.numbers[row])
 
     def pack(self, flat: Sequence[Any]) -> tuple[Any, Any, Any]:
         """`(x, y, sample_weight)` with other leaves: one of `flat` for each of `arrays`."""
@@ -169,15 +106,43 @@ class ArrayData:
 
     def rows(self, start: int, stop: int) -> tuple[Any, Any, Any]:
         """The samples from `start` to before `stop`, as views."""
-        return self.pack([array[start:stop] for array in self.arrays])
+        return self.pack([cut(array, start, stop) for array in self.arrays])
 
 
-def _source(array: np.ndarray) -> _core.Array:
-    """The array's memory; a copy where kernels cannot read it (foreign byte order, odd strides)."""
-    readable = array.dtype.isnative and array.flags.aligned
-    if not readable or any(stride % array.itemsize for stride in array.strides):
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return _core.source(array)
+def _readable(array: Any) -> bool:
+    """Whether kernels can read the array where it is: no foreign byte order, no odd strides."""
+    return (
+        not isinstance(array, LazyRows)
+        and array.dtype.isnative
+        and array.flags.aligned
+        and not any(stride % array.itemsize for stride in array.strides)
+    )
+
+
+def _picked(array: Any, numbers: np.ndarray) -> np.ndarray:
+    if isinstance(array, LazyRows):
+        return array.take(numbers)
+    return np.ascontiguousarray(array[numbers], array.dtype.newbyteorder("="))
+
+
+def pieces(data: tuple[Any, Any, Any]) -> Iterator[tuple[int, tuple[Any, Any, Any]]]:
+    """(x, y, sample_weight) whose targets are arrays: all at once, or piece by piece if they are lazy.
+
+    Yields:
+        The number of the first row, and the piece.
+    """
+    lazy = [leaf for leaf in tree.flatten(data[1]) if isinstance(leaf, LazyRows)]
+    if not lazy:
+        yield 0, data
+        return
+    starts = min((leaf.starts() for leaf in lazy), key=lambda r: r.step)
+    for start in starts:
+        yield (
+            start,
+            tree.map_structure(
+                lambda leaf, at=start: None if leaf is None else dense(cut(leaf, at, at + starts.step)), data
+            ),
+        )
 
 
 def _sizes(structures: tuple[Any, Any, Any]) -> str:
@@ -229,10 +194,10 @@ def class_weight_to_sample_weights(y: Any, class_weight: dict[int, float]) -> np
     Raises:
         ValueError: The targets are class numbers, but several per sample.
     """
-    y = _class_numbers(y)
-    classes, positions = np.unique(y, return_inverse=True)
+    numbers = _class_numbers(y)
+    classes, positions = np.unique(numbers, return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")
-    return weights[positions.reshape(y.shape)]
+    return weights[positions.reshape(numbers.shape)]
 
 
 def balanced_class_weight(y: Any) -> dict[int, float]:
@@ -270,6 +235,8 @@ def given_or_balanced(class_weight: Any, labels: Callable[[], Any]) -> Any:
 
 def _class_numbers(y: Any) -> np.ndarray:
     """The classes of labels, as whole numbers: of one-hot rows the place of the 1."""
+    if isinstance(y, LazyRows):
+        return np.concatenate([_class_numbers(piece) for piece in y.pieces()])
     labels = np.asarray(y)
     if labels.ndim > 1:
         if labels.shape[-1] != 1 and labels.size and labels.max() > 1:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from lumbre.training.data import ArrayData, is_array_like, to_arrays
+from lumbre.training.arrays import is_array_like, to_arrays
+from lumbre.training.data import ArrayData
 from lumbre.training.feeds import done_and_outputs, warn_out_of_data
+from lumbre.training.loading import Pass, indices
 from lumbre.utils.packing import unpack_x_y_sample_weight
-
-Batch = tuple[Any, Any, Any]
 
 
 class IterData:
@@ -20,8 +21,8 @@ class IterData:
 
     Three kinds: an iterator (a generator), which goes through its data once; an iterable, which
     starts again at every pass; and an object with `__getitem__` and a length (`num_batches` or
-    `__len__`), like a PyDataset, whose batches can be shuffled and whose `on_epoch_begin` and
-    `on_epoch_end` are called.
+    `__len__`), like a PyDataset, whose batches can be shuffled and loaded ahead by its workers, and
+    whose `on_epoch_begin` and `on_epoch_end` are called.
 
     Args:
         source: Such an object.
@@ -33,10 +34,20 @@ class IterData:
 
     def __init__(self, source: Any, shuffle: bool | str = False) -> None:
         self.source = source
-        self.indexed = hasattr(source, "__getitem__") and _length(source) is not None
+        has_count = _length(source) is not None or hasattr(source, "num_batches")
+        self.indexed = hasattr(source, "__getitem__") and has_count
         self.once = not self.indexed and hasattr(source, "__next__")
+        self._passes = 0
         if not self.indexed and not hasattr(source, "__iter__"):
-            raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)})")
+            hint = ". Collect a lazy frame first: x.collect()" if hasattr(source, "collect") else ""
+            raise ValueError(f"Unrecognized data type: x={source} (of type {type(source)}){hint}")
+        if self.indexed and any(
+            base.__module__.startswith("torch.utils.data") for base in type(source).__mro__
+        ):
+            raise ValueError(
+                f"`x` is a {type(source).__name__} of PyTorch, which gives samples, not batches. Pass a "
+                "loader: torch.utils.data.DataLoader(x, batch_size=32)"
+            )
         self.kind = "PyDataset" if self.indexed else "generator" if self.once else "dataset"
         self.shuffle = bool(shuffle) and self.indexed
         if shuffle and not self.indexed:
@@ -53,11 +64,11 @@ class IterData:
 
     def iterate(self) -> Iterator[Any]:
         """One pass; an iterator goes on where it is."""
-        if not self.indexed:
-            return iter(self.source)
-        count = _length(self.source) or 0
-        order = np.random.permutation(count) if self.shuffle else range(count)
-        return (self.source[int(i)] for i in order)
+        self._passes += 1
+        if self.indexed:
+            return Pass(self.source, indices(_length(self.source), self.shuffle), self._passes)
+        as_numpy = getattr(self.source, "as_numpy_iterator", None)
+        return iter(self.source if as_numpy is None else as_numpy())
 
     def notify(self, event: str) -> None:
         """Calls `on_epoch_begin` or `on_epoch_end` of the source, where it has one."""
@@ -68,20 +79,26 @@ class IterData:
 
 def _length(source: Any) -> int | None:
     """The number of batches that a source says it has."""
-    count = getattr(source, "num_batches", None)
-    if count is None:
-        try:
-            count = len(source)
-        except TypeError:  # no length, or an endless one
-            return None
-    return int(count)
+    if hasattr(source, "num_batches"):
+        count = source.num_batches() if callable(source.num_batches) else source.num_batches
+        return None if count is None else int(count)
+    try:
+        return len(source)
+    except TypeError:  # no length, or an endless one
+        return None
 
 
-def to_batch(element: Any, kind: str, index: int) -> Batch:
+def to_batch(element: Any, kind: str, index: int, weigh: Callable[[Any], np.ndarray] | None) -> ArrayData:
     """What a source yielded, as arrays.
 
+    Args:
+        element: It.
+        kind: What the source is called.
+        index: Which batch of the pass it is.
+        weigh: Gives the sample weights for targets, or None.
+
     Raises:
-        ValueError: It has more than three members, or no samples.
+        ValueError: It has more than three members, no samples, or weights where `weigh` gives them.
         TypeError: It holds no numbers.
     """
     x, y, sample_weight = unpack_x_y_sample_weight(element)
@@ -90,57 +107,69 @@ def to_batch(element: Any, kind: str, index: int) -> Batch:
             f"batch {index} of the {kind} is {element!r}: expected (inputs,), (inputs, targets) or "
             "(inputs, targets, sample_weights)"
         )
-    return to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight")
+    x, y = to_arrays(x, "x"), to_arrays(y, "y")
+    if weigh is not None and y is not None:
+        if sample_weight is not None:
+            raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
+        sample_weight = weigh(y)
+    return ArrayData(x, y, sample_weight)
 
 
 class IterFeed:
-    """Batches of an `IterData`, each checked by `admit`, so that a step runner has nothing to check.
+    """Batches of an `IterData`, each checked by `admit`.
 
     Args:
         data: The source.
+        admit: Called with each batch and its number before it runs; raises if the model cannot take it.
         steps: Batches in an epoch; by default a pass, whose length is learned in the first epoch.
             With `steps`, the next epoch continues where this one stopped.
-        admit: Called with each batch before it runs; raises if the model cannot take it.
         weigh: Gives the sample weights of a batch for its targets (class weights).
+        nan_policy: What a step runner does about NaN and infinity in the inputs.
     """
-
-    nan_policy = "allow"
 
     def __init__(
         self,
         data: IterData,
+        admit: Callable[[ArrayData, int], None],
         steps: int | None = None,
-        admit: Callable[[Batch], None] | None = None,
         weigh: Callable[[Any], np.ndarray] | None = None,
+        nan_policy: str = "allow",
     ) -> None:
         self.data = data
         self.steps = steps
         self.admit = admit
         self.weigh = weigh
+        self.nan_policy = nan_policy
         self.num_batches: int | None = steps or data.num_batches
         self._iterator: Iterator[Any] | None = None
-        self._waiting: list[Batch] = []  # taken to build the model, not yet trained on
+        self._waiting: list[ArrayData] = []  # taken to build the model, not yet trained on
         self._seen = 0  # batches of this pass
         self._done = 0  # batches of this epoch
         self._over = False  # whether the pass is over
         self._warned = False
+        self._numbers = np.arange(0)
 
-    def first_batch(self) -> Batch:
-        """The first batch; it is also the first that `advance` runs.
+    def admit_first(self, fresh: bool) -> None:
+        """Has the first batch admitted; it is also the first that `advance` runs.
+
+        Args:
+            fresh: Whether the model has not been trained before. Keras makes a pass of its own to build
+                such a model, so the order of batches that it trains on is the second.
 
         Raises:
             ValueError: There is none.
         """
-        if not self._waiting:
-            self._iterator = self._iterator or self.data.iterate()
-            batch = self._next()
-            if batch is None:
-                raise ValueError(
-                    f"When passing a Python {self.data.kind} to a Keras model, the {self.data.kind} "
-                    f"must yield at least one batch. Received an empty {self.data.kind}."
-                )
-            self._waiting.append(batch)
-        return self._waiting[0]
+        if fresh and self.data.shuffle:
+            self.data.iterate()
+        self._iterator = self.data.iterate()
+        batch = self._next()
+        if batch is None:
+            raise ValueError(
+                f"When passing a Python {self.data.kind} to a Keras model, the {self.data.kind} "
+                f"must yield at least one batch. Received an empty {self.data.kind}."
+            )
+        self.admit(batch, 0)
+        self._waiting.append(batch)
 
     def start(self, fresh: bool) -> None:
         self.data.notify("on_epoch_begin")
@@ -150,6 +179,9 @@ class IterFeed:
             self._seen = 0
         self._done = 0
         self._over = False
+        if isinstance(self._iterator, Pass):
+            wanted = None if self.num_batches is None else self.num_batches - len(self._waiting)
+            self._iterator.start(wanted)
 
     def more(self) -> bool:
         if self.num_batches is not None and self._done >= self.num_batches:
@@ -164,18 +196,16 @@ class IterFeed:
 
     def advance(self, runner: Any, most: int | None) -> tuple[int, list[Any]]:
         batch = self._waiting.pop()
-        if self.admit is not None:
-            try:
-                self.admit(batch)
-            except (TypeError, ValueError) as error:
-                error.add_note(f"This was batch {self._seen} of the {self.data.kind} (counted from 0).")
-                raise
-        result = runner.run_batch(batch)
+        with self._naming_the_batch():
+            self.admit(batch, self._seen)
+            result = runner.run(batch, self._rows(batch.n), batch.n, 1)
         self._done += 1
         self._seen += 1
         return done_and_outputs(result)
 
     def finish(self) -> None:
+        if isinstance(self._iterator, Pass):
+            self._iterator.stop()
         total = self.data.num_batches
         if total is not None and self._seen >= total:
             self._over = True
@@ -190,17 +220,30 @@ class IterFeed:
             self._warned = True
             warn_out_of_data()
 
-    def _next(self) -> Batch | None:
+    def _next(self) -> ArrayData | None:
         if self._iterator is None:
             return None
+        with self._naming_the_batch():
+            try:
+                element = next(self._iterator)
+            except StopIteration:
+                return None
+            return to_batch(element, self.data.kind, self._seen, self.weigh)
+
+    def _rows(self, n: int) -> np.ndarray:
+        """The numbers of n rows in order."""
+        if n > len(self._numbers):
+            self._numbers = np.arange(n)
+        return self._numbers[:n]
+
+    @contextlib.contextmanager
+    def _naming_the_batch(self) -> Iterator[None]:
+        """Within it an error gets a note that says at which batch it came."""
         try:
-            element = next(self._iterator)
-        except StopIteration:
-            return None
-        x, y, sample_weight = to_batch(element, self.data.kind, self._seen)
-        if self.weigh is not None and y is not None:
-            sample_weight = self.weigh(y)
-        return x, y, sample_weight
+            yield
+        except Exception as error:
+            error.add_note(f"This was batch {self._seen} of the {self.data.kind} (counted from 0).")
+            raise
 
 
 def is_source(x: Any) -> bool:

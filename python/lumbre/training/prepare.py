@@ -15,18 +15,19 @@ import numpy as np
 from lumbre import autograd, random, tree
 from lumbre.data import Dataset
 from lumbre.training import arguments, checks, labels
+from lumbre.training.arrays import batch_dtype, path_name, to_arrays
 from lumbre.training.batch import is_overridden
 from lumbre.training.data import (
     ArrayData,
-    batch_dtype,
     class_weight_to_sample_weights,
     given_or_balanced,
-    to_arrays,
+    pieces,
     with_class_weight,
 )
 from lumbre.training.feeds import ArrayFeed, Feed
 from lumbre.training.iterables import IterData, IterFeed, is_source
 from lumbre.training.pipelines import pipeline_feed
+from lumbre.training.rows import LazyRows
 from lumbre.utils.packing import unpack_x_y_sample_weight
 
 
@@ -101,6 +102,12 @@ def _source_feed(
                 f"When providing `x` as a {data.kind}, `{name}` should not be passed. Instead, {what} "
                 f"should be included as part of the {data.kind}."
             )
+    if data.indexed and data.num_batches is None and steps is None:
+        raise ValueError(
+            f"The {data.kind} has no end (its `num_batches` is None). Say how many batches to take: "
+            f"`{'steps_per_epoch' if kind == 'train' else 'steps'}`"
+            + (", of validation data `validation_steps`" if kind == "test" else "")
+        )
     weigh = None
     if class_weight is not None:
         if data.once:
@@ -113,8 +120,9 @@ def _source_feed(
         def weigh(targets: Any) -> np.ndarray:
             return class_weight_to_sample_weights(targets, weights)
 
-    feed = IterFeed(data, steps, lambda batch: admit(model, kind, batch, nan_policy, class_weight), weigh)
-    admit(model, kind, feed.first_batch(), nan_policy, class_weight)
+    gate = Gate(model, kind, data.kind, nan_policy, class_weight)
+    feed = IterFeed(data, gate, steps, weigh, nan_policy if kind == "train" else "allow")
+    feed.admit_first(fresh=not getattr(model.optimizer, "built", True))
     return feed
 
 
@@ -142,12 +150,93 @@ def admit(
         TypeError, ValueError: The model cannot take it; nothing has changed then.
     """
     data = ArrayData(*batch)  # dtypes, numbers of samples
-    for name, array in zip(data.names, data.inputs, strict=False):
-        checks.refuse_nan(model, name, array, nan_policy)
-        if kind == "train" and checks.computes_floats(model):
-            checks.check_integers(model, name, array)
+    _check_inputs(model, kind, data.names, data.inputs, nan_policy)
     prepare(model, kind, data.structures)
     check_targets(model, kind, data.structures, nan_policy, class_weight)
+
+
+def _check_inputs(model: Any, kind: str, names: list[str], inputs: list[Any], nan_policy: str) -> None:
+    """Looks at the values of the inputs of a batch."""
+    rounds = kind == "train" and checks.computes_floats(model)
+    for name, array in zip(names, inputs, strict=False):
+        checks.refuse_nan(model, name, array, nan_policy)
+        if rounds:
+            checks.check_integers(model, name, array)
+
+
+class Gate:
+    """`admit` for the batches of a source, which are mostly alike: what only the form decides is done once.
+
+    Args:
+        model, kind, nan_policy, class_weight: As for `admit`.
+        source: What the source is called in an error.
+    """
+
+    def __init__(self, model: Any, kind: str, source: str, nan_policy: str, class_weight: Any = None) -> None:
+        self.model, self.kind, self.source = model, kind, source
+        self.nan_policy, self.class_weight = nan_policy, class_weight
+        self._form: Any = None
+
+    def __call__(self, batch: ArrayData, index: int) -> None:
+        """Refuses a batch, the `index`th of its pass, that the model cannot take.
+
+        The values of inputs that are trained on are left to the step, which looks at them anyway.
+
+        Raises:
+            TypeError, ValueError: As `admit`; also if its structure is not that of those before.
+        """
+        form = _form(batch.structures)
+        if form != self._form:
+            self._admit_form(batch, form, index)
+            return
+        if self.kind != "train":
+            _check_inputs(self.model, self.kind, batch.names, batch.inputs, self.nan_policy)
+        check_targets(self.model, self.kind, batch.structures, self.nan_policy, self.class_weight)
+
+    def _admit_form(self, batch: ArrayData, form: Any, index: int) -> None:
+        """Lets a batch of another form in, if the model takes it and only sizes differ."""
+        change = None if self._form in (None, form) else self._changed(form, index)
+        try:
+            admit(self.model, self.kind, batch.structures, self.nan_policy, self.class_weight)
+        except (TypeError, ValueError) as error:
+            if change is None:
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{change}. {error}") from error
+        if change is not None and _places(form) != _places(self._form):
+            raise ValueError(f"{change}. All batches of a source need one structure")
+        if change is not None and _kinds(form) != _kinds(self._form):
+            raise TypeError(f"{change}. All batches of a source need the same kinds of dtypes")
+        self._form = form
+
+    def _changed(self, form: Any, index: int) -> str:
+        return (
+            f"batch {index} of the {self.source} (counted from 0) holds {_described(form)}, those before it "
+            f"held {_described(self._form)}"
+        )
+
+
+def _places(form: Any) -> list[Any]:
+    """Where there are leaves."""
+    return [path for path, leaf in form if leaf is not None]
+
+
+def _kinds(form: Any) -> list[str]:
+    """Of what kind the numbers of each leaf are: floating point, whole, boolean."""
+    return ["i" if leaf[0].kind == "u" else leaf[0].kind for _, leaf in form if leaf is not None]
+
+
+def _described(form: Any) -> str:
+    """A batch in words."""
+    parts = []
+    for (place, *path), leaf in form:
+        name = path_name(("x", "y", "sample_weight")[place], tuple(path))
+        if leaf is not None:
+            sizes = ", ".join(["n", *map(str, leaf[1])]) + ("" if leaf[1] else ",")
+            parts.append(f"`{name}` ({sizes}) {leaf[0]}")
+        elif path or place == 0:
+            parts.append(f"`{name}` None")
+    return ", ".join(parts)
 
 
 def check_targets(
@@ -160,14 +249,26 @@ def check_targets(
     Raises:
         ValueError: A label is outside the classes, a value is not finite, or a class is unknown.
     """
-    _, y, sample_weight = data
     if kind == "predict":
         return
-    checks.check_weights(model, sample_weight, nan_policy)
+    checks.check_weights(model, data[2], nan_policy)
     loss = model._compile_loss
     own = is_overridden(model, f"{kind}_step") or is_overridden(model, "compute_loss")
-    if y is None or own or loss is None or not loss.built:
+    if data[1] is None or own or loss is None or not loss.built:
         return
+    for start, (_, y, sample_weight) in pieces(data):
+        try:
+            _check_piece(model, loss, y, sample_weight, nan_policy, class_weight)
+        except ValueError as error:
+            if start:
+                error.add_note(f"Rows are counted from row {start} of the data here.")
+            raise
+
+
+def _check_piece(
+    model: Any, loss: Any, y: Any, sample_weight: Any, nan_policy: str, class_weight: Any
+) -> None:
+    """`check_targets` for samples whose targets are arrays."""
     for name, target, weight, entry in loss.targets(y, sample_weight):
         if labels.is_own(entry.loss):
             continue
@@ -203,7 +304,8 @@ def _check_classes(class_weight: dict[int, float], entry: Any) -> None:
 def warn_of_sorted_labels(model: Any, y: Any, at: int) -> None:
     """Warns if the samples from `at` on, which validate, were cut off from sorted labels."""
     loss = model._compile_loss
-    if y is None or loss is None or not loss.built:
+    lazy = any(isinstance(leaf, LazyRows) for leaf in tree.flatten(y))
+    if y is None or lazy or loss is None or not loss.built:
         return
     for name, target, _, entry in loss.targets(y):
         behind = labels.classes_behind(target, at) if labels.takes_classes(entry.loss) else []

@@ -11,8 +11,15 @@ import numpy as np
 from lumbre import _core, tree
 from lumbre.autograd import Tensor, as_tensor, kernel, wrap
 from lumbre.capture import CHECKED_REPLAYS, CHECKING, Captured, Entry, compare, say_eager, unflatten
-from lumbre.training.checks import computes_floats, handle_nan, may_be_large, warn_of_large_integers
-from lumbre.training.data import ArrayData, batch_dtype
+from lumbre.training.arrays import batch_dtype
+from lumbre.training.checks import (
+    column_of,
+    computes_floats,
+    handle_nan,
+    may_be_large,
+    warn_of_large_integers,
+)
+from lumbre.training.data import ArrayData
 
 SECONDS_PER_CALL = 0.05
 """A replay comes back to Python this often, for the progress bar, for readers and for Ctrl-C."""
@@ -67,6 +74,9 @@ class StepRunner:
         """
         batch = min(batch_size, len(rows))
         steps = min(max_steps, len(rows) // batch)
+        if not data.readable:
+            steps = max(1, min(steps, data.rows_per_piece // batch))
+            data, rows = data.picked(rows[: batch * steps]), np.arange(batch * steps)
         sources = data.sources
         arguments = [((batch, *a.shape[1:]), batch_dtype(a.dtype)) for a in data.arrays]
         entry = self._entry(data._places, arguments)
@@ -159,11 +169,11 @@ class StepRunner:
         Its batch is not trained on, or a warning is given and the array looked at no more.
         """
         if data.arrays[i].dtype.kind == "f":
-            state = "The batch with this row has changed nothing."
-            handle_nan(self._model(), data.names[i], row, self.nan_policy, state)
+            state, column = "The batch with this row has changed nothing.", column_of(data.arrays[i], row)
+            handle_nan(self._model(), data.names[i], data.number(row), self.nan_policy, state, column)
             self.nan_policy = "allow"
         else:
-            warn_of_large_integers(self._model(), data.names[i], row)
+            warn_of_large_integers(self._model(), data.names[i], data.number(row))
             self._rounds = False
 
     # Programs

@@ -9,6 +9,7 @@ from lumbre.callbacks.callback_list import CallbackList
 from lumbre.callbacks.history import History
 from lumbre.lookup import options, unknown_options
 from lumbre.training import arguments, loops
+from lumbre.training.arrays import to_arrays
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
@@ -17,7 +18,6 @@ from lumbre.training.data import (
     class_weight_to_sample_weights,
     given_or_balanced,
     split_off,
-    to_arrays,
 )
 from lumbre.training.iterables import is_source
 from lumbre.training.prepare import (

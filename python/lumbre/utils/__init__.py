@@ -7,13 +7,18 @@ from lumbre.utils.numerical import normalize, to_categorical
 from lumbre.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lumbre.utils.plot_model import plot_model
 from lumbre.utils.progbar import Progbar
+from lumbre.utils.py_dataset import PyDataset
 from lumbre.utils.rng import set_random_seed
 from lumbre.utils.sequences import pad_sequences
 from lumbre.utils.splitting import split_dataset
 from lumbre.utils.timeseries import timeseries_dataset_from_array
 
+Sequence = PyDataset
+
 __all__ = [
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "get_file",
     "normalize",

@@ -177,9 +177,9 @@ def test_the_generator() -> None:
     assert generator.name == "noise" and generator.get_config() == {"seed": 3}
     assert generator.next().numpy().tolist() == [3, 0]
     assert generator.next(ordered=False).numpy().tolist() == [3, 1]
-    with pytest.raises(ValueError, match="Argument `seed` must be an integer. Received: seed=1.5"):
+    with pytest.raises(ValueError, match=r"Argument `seed` must be an integer\. Received: seed=1\.5"):
         random.SeedGenerator(1.5)
-    with pytest.raises(ValueError, match="Unrecognized keyword arguments: {'sed': 1}"):
+    with pytest.raises(ValueError, match=r"Unrecognized keyword arguments: \{'sed': 1\}"):
         random.SeedGenerator(sed=1)
     for bad in (1.5, "1", True, None):
         with pytest.raises(ValueError, match="Argument `seed` must be an integer"):

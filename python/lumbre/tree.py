@@ -219,7 +219,7 @@ def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> No
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raises where the leaves of two structures have other keys and indices; which kinds of nodes does not matter.
+    """Raises where the leaves of two structures have other keys and indices, whatever kinds the nodes are.
 
     Raises:
         ValueError: A path of one is missing in the other.

@@ -56,7 +56,7 @@ def halves(key: int, counter: int, n: int) -> np.ndarray:
 
 
 def streams(key: int, counter: int, n: int) -> Iterator[Iterator[float]]:
-    """For each of n elements its own numbers in (0, 1]: 53 bits each, two from each of its blocks i, i + n, …"""
+    """For each of n elements its own numbers in (0, 1]: 53 bits, two from each of blocks i, i + n, …"""
     tries = 64
     w = words(key, counter, -(-n * tries // BLOCKS)).transpose(0, 2, 1).reshape(-1, 2, 2).astype(np.uint64)
     unit = 1 - ((w[..., 1] << _HALF | w[..., 0]) >> np.uint64(11)) * 2.0**-53

@@ -7,7 +7,7 @@ any number of threads and on any processor. They have no gradients.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,8 +136,8 @@ def _beta_ref(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: int = 
 def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: str | None = None, seed: Any = None) -> Tensor:
     """Draws from the beta distribution, whose density is x^(α-1) · (1-x)^(β-1) / B(α, β) between 0 and 1.
 
-    It is X / (X + Y) with gamma numbers X for α and Y for β, computed from their logarithms: for small α and β
-    the numbers themselves would be 0.
+    It is X / (X + Y) with gamma numbers X for α and Y for β, computed from their logarithms: for small α and
+    β the numbers themselves would be 0.
 
     Args:
         shape: The shape of the result.
@@ -147,8 +147,8 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: str | None = None, 
         seed: Where the randomness comes from, see `lumbre.ops.random`.
 
     Raises:
-        ValueError: The dtype, the shape, a parameter or the seed is not acceptable. (Parameters in tensors are
-            not looked at: bad ones give NaN.)
+        ValueError: The dtype, the shape, a parameter or the seed is not acceptable. (Parameters in tensors
+            are not looked at: bad ones give NaN.)
 
     Example:
         >>> from lumbre import ops
@@ -158,7 +158,7 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: str | None = None, 
     for what, value in (("alpha", alpha), ("beta", beta)):
         _check("beta", what, value, _positive, "positive and finite")
     both, kind = _prepare("beta", shape, dtype, {"alpha": alpha, "beta": beta})
-    logs: Tensor = kernel("random_gamma", draw_state(seed), stack(both), log=True)
+    logs: Any = kernel("random_gamma", draw_state(seed), stack(both), log=True)
     return ew.cast(activation.sigmoid(ew.subtract(logs[0], logs[1])), kind)
 
 
@@ -178,7 +178,7 @@ def _pmf(n: float, p: float, k: float) -> float:
     return math.exp(ways + k * math.log(p) + (n - k) * math.log1p(-p)) if p > 0 else float(k == 0)
 
 
-def _by_inversion(n: float, p: float, unit: Any) -> float:
+def _by_inversion(n: float, p: float, unit: Iterator[float]) -> float:
     rest, k = next(unit), 0.0
     while k < n and rest > _pmf(n, p, k):
         rest -= _pmf(n, p, k)
@@ -186,7 +186,7 @@ def _by_inversion(n: float, p: float, unit: Any) -> float:
     return k
 
 
-def _by_rejection(n: float, p: float, unit: Any) -> float:
+def _by_rejection(n: float, p: float, unit: Iterator[float]) -> float:
     spread = math.sqrt(n * p * (1 - p))
     b = 1.15 + 2.53 * spread
     a = -0.0873 + 0.0248 * b + 0.01 * p
@@ -232,8 +232,8 @@ def binomial(
         seed: Where the randomness comes from, see `lumbre.ops.random`.
 
     Raises:
-        ValueError: The dtype, the shape, a parameter or the seed is not acceptable. (Parameters in tensors are
-            not looked at: bad ones give NaN.)
+        ValueError: The dtype, the shape, a parameter or the seed is not acceptable. (Parameters in tensors
+            are not looked at: bad ones give NaN.)
 
     Example:
         >>> from lumbre import ops

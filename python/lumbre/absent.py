@@ -146,9 +146,10 @@ def message(module: str, name: str, found: str = "module '{}' has no attribute '
 
 def _nearest(module: str, name: str) -> str:
     names = [n for n in dir(sys.modules.get(module)) if n[0] != "_"]
-    by_lower = {n.lower(): n for n in names}
-    if name.lower() in by_lower:
-        return f" Did you mean '{by_lower[name.lower()]}'?"
+    same = {n.lower(): n for n in names}
+    alike = f"{name}s" if f"{name}s" in names else same.get(name.lower())
+    if alike is not None:
+        return f" Did you mean '{alike}'?"
     return did_you_mean(name, names, cutoff=0.75) or f" `dir({module})` tells what it has"
 
 

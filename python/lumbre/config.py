@@ -9,7 +9,9 @@ backend.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from types import TracebackType
 from typing import Any
 
 __all__ = [
@@ -46,7 +48,7 @@ _settings: dict[str, Any] = {
     "max_epochs": None,
     "max_steps_per_epoch": None,
     "interactive_logging": True,
-    "traceback_filtering": True,
+    "excepthook": None,
     "unsafe_deserialization": False,
 }
 
@@ -259,25 +261,44 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """The traceback of an error leaves out Lumbre's own lines, as from the start."""
-    _settings["traceback_filtering"] = True
+    """An error that ends a program is shown without Lumbre's own lines, but for the one that raised it.
+
+    It is off from the start: the lines tell where in a network an error arose.
+    """
+    if sys.excepthook is not _show_filtered:
+        _settings["excepthook"] = sys.excepthook
+        sys.excepthook = _show_filtered
 
 
 def disable_traceback_filtering() -> None:
-    """The traceback of an error is complete.
+    """An error that ends a program is shown with all lines, as from the start.
 
     Example:
+        >>> enable_traceback_filtering()
         >>> disable_traceback_filtering()
         >>> is_traceback_filtering_enabled()
         False
-        >>> enable_traceback_filtering()
     """
-    _settings["traceback_filtering"] = False
+    if sys.excepthook is _show_filtered:
+        sys.excepthook = _settings["excepthook"]
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """Whether the traceback of an error leaves out Lumbre's own lines."""
-    return bool(_settings["traceback_filtering"])
+    """Whether an error that ends a program is shown without Lumbre's own lines."""
+    return sys.excepthook is _show_filtered
+
+
+def _show_filtered(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    frames = []
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    ours = os.path.dirname(__file__) + os.sep
+    kept = None
+    for frame in reversed(frames):
+        if frame is frames[-1] or not frame.tb_frame.f_code.co_filename.startswith(ours):
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    _settings["excepthook"](kind, error.with_traceback(kept), kept)
 
 
 # --------------------------------------------------------------------------------------------------- files

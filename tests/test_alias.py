@@ -46,6 +46,13 @@ def test_every_module_is_the_same_object(name: str) -> None:
     assert sys.modules[name].__spec__.name == name and sys.modules[name].__name__ == name
 
 
+def test_functions_named_like_their_modules_stay() -> None:
+    from lumbre.keras.capture import Tracked
+    from lumbre.keras.profile import profile
+
+    assert isinstance(Tracked, type) and callable(lumbre.capture) and lumbre.profile is profile
+
+
 def test_the_alias_comes_first() -> None:
     """In a process whose first import is below the alias."""
     code = "from lumbre.keras.layers import Dense; import lumbre; print(Dense is lumbre.layers.Dense)"

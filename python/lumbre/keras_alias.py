@@ -63,6 +63,9 @@ def _real(name: str) -> str:
 def install() -> None:
     """Makes `lumbre.keras` importable and an attribute of the package."""
     package = sys.modules["lumbre"]
+    for name in [name for name in sys.modules if name.startswith("lumbre.")]:
+        # Found here, a module is not put into its parent once more, over a function of the same name.
+        sys.modules[_Alias.prefix + name.removeprefix("lumbre")] = sys.modules[name]
     sys.meta_path.insert(0, _Alias())
     sys.meta_path.append(_Absent())
     sys.modules[_Alias.prefix] = package

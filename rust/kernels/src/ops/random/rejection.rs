@@ -20,7 +20,7 @@ fn infer(op: &str, ins: &[Meta], parameters: &[&str]) -> Result<Vec<Meta>, Fault
             parameters.join(" and ")
         )));
     }
-    Ok(vec![given[0].clone()])
+    Ok(vec![given[0]])
 }
 
 pub(super) fn infer_gamma(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<Meta>, Fault> {

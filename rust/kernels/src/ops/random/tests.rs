@@ -121,7 +121,8 @@ fn gamma_numbers() {
     assert!(logs.iter().all(|v| v.is_finite()));
     let small = tried("random_gamma", &[1e-4], &[]);
     assert!(small.iter().filter(|&&v| v == 0.0).count() > N / 2);
-    assert!(logs.iter().zip(&small).all(|(log, &v)| libm::exp(*log) == v));
+    // Kernels flush denormals to zero.
+    assert!(logs.iter().zip(&small).all(|(log, &v)| libm::exp(*log) == v || v == 0.0 && *log < -708.0));
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(tried("random_gamma", &[bad], &[]).iter().all(|v| v.is_nan()));
     }

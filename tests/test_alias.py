@@ -160,6 +160,24 @@ def test_probing_goes_on_working() -> None:
     assert done.returncode == 1 and "cannot be directly executed" in done.stderr
 
 
+def test_the_old_place_of_functions_for_data() -> None:
+    """What `lumbre.utils` has of these, it has under the old names too, and nothing else is there."""
+    from lumbre.keras.preprocessing import sequence
+
+    for place, name in (
+        (sequence, "pad_sequences"),
+        (lumbre.preprocessing, "text_dataset_from_directory"),
+        (lumbre.preprocessing, "timeseries_dataset_from_array"),
+        (lumbre.preprocessing, "image_dataset_from_directory"),
+    ):
+        assert getattr(place, name, None) is getattr(lumbre.utils, name, None)
+    assert not hasattr(sequence, "Progbar") and not hasattr(lumbre.preprocessing, "Progbar")
+    with pytest.raises(ImportError, match=r"`pad_sequences` of `lumbre\.utils` makes them equally long"):
+        exec("from lumbre.keras.preprocessing.text import Tokenizer", {})
+    with pytest.raises(AttributeError, match="the layers for images"):
+        lumbre.keras.preprocessing.image  # noqa: B018
+
+
 def test_star_imports() -> None:
     names: dict[str, Any] = {}
     exec("from lumbre.keras.layers import *\nfrom lumbre.keras import *", names)
@@ -172,7 +190,9 @@ def test_the_table_tells_the_truth() -> None:
         if module not in sys.modules:
             continue
         for name, text in names.items():
-            assert name not in vars(sys.modules[module]), f"{module}.{name} exists"
+            assert name not in vars(sys.modules[module]), (
+                f"{module}.{name} is here now: take its line out of absent.py"
+            )
             for path in re.findall(r"`lumbre\.([\w.]+)", text):
                 found: Any = lumbre
                 for part in path.split("."):

@@ -107,7 +107,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
     },
     "lumbre.preprocessing": {
         "image": "use the layers for images, or prepare images beforehand",
-        "text": "prepare texts beforehand; `lumbre.utils.pad_sequences` makes them equally long",
+        "text": "prepare texts beforehand; `pad_sequences` of `lumbre.utils` makes them equally long",
     },
     "lumbre.random": {
         "Generator": "use `lumbre.random.SeedGenerator`, and give it to functions as their `seed`",

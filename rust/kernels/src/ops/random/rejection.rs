@@ -34,8 +34,8 @@ pub(super) fn infer_binomial(ins: &[Meta], _: &[Meta], _: &Attrs) -> Result<Vec<
 pub(super) fn run_gamma(part: &Part<'_>, ins: &[View], outs: &[View], attrs: &Attrs, _: Scratch) {
     let (alpha, log) = (ins[1].read::<f64>(), attrs.flag(0, false));
     each(part, &ins[0], &outs[0], |i, bits| {
-        let y = log_gamma_variate(alpha[i], bits);
-        if log { y } else { libm::exp(y) }
+        let (size, log_size) = gamma_variate(alpha[i], bits);
+        if log { libm::log(size) + log_size } else { size * libm::exp(log_size) }
     });
 }
 
@@ -77,26 +77,27 @@ impl Bits {
     }
 }
 
-/// The logarithm of a gamma variate of scale 1: Marsaglia and Tsang 2000, "A simple method for generating gamma
-/// variables". Below 1, a variate for alpha + 1 times a uniform number to the power 1 / alpha, which as a number would
-/// be 0 for a small alpha.
-fn log_gamma_variate(alpha: f64, bits: &mut Bits) -> f64 {
+/// A gamma variate of scale 1, as a factor and the logarithm of another: Marsaglia and Tsang 2000, "A simple method for
+/// generating gamma variables". Below 1, the first is a variate for alpha + 1 and the second a uniform number to the
+/// power 1 / alpha, which as a number would be 0 for a small alpha.
+fn gamma_variate(alpha: f64, bits: &mut Bits) -> (f64, f64) {
     if !(alpha > 0.0 && alpha.is_finite()) {
-        return f64::NAN;
+        return (f64::NAN, 0.0);
     }
-    let boost = if alpha < 1.0 { libm::log(bits.unit()) / alpha } else { 0.0 };
-    let d = alpha + if alpha < 1.0 { 1.0 } else { 0.0 } - 1.0 / 3.0;
+    let (shape, log_boost) = if alpha < 1.0 { (alpha + 1.0, libm::log(bits.unit()) / alpha) } else { (alpha, 0.0) };
+    let d = shape - 1.0 / 3.0;
     let c = 1.0 / (9.0 * d).sqrt();
     loop {
         let radius = (-2.0 * libm::log(bits.unit())).sqrt();
         let x = radius * libm::cos(std::f64::consts::TAU * bits.unit());
-        let u = libm::log(bits.unit());
-        let root = 1.0 + c * x;
-        if root > 0.0 {
-            let (v, log) = (root * root * root, 3.0 * libm::log(root));
-            if u < 0.5 * x * x + d * (1.0 - v + log) {
-                return libm::log(d) + log + boost;
-            }
+        let (u, square, root) = (bits.unit(), x * x, 1.0 + c * x);
+        if root <= 0.0 {
+            continue;
+        }
+        let v = root * root * root;
+        // Where the first holds, so does the second, which costs two logarithms.
+        if u < 1.0 - 0.0331 * square * square || libm::log(u) < 0.5 * square + d * (1.0 - v + 3.0 * libm::log(root)) {
+            return (d * v, log_boost);
         }
     }
 }

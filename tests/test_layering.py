@@ -23,7 +23,7 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core config lookup tree threads",
+        "_core absent config console lookup tree threads",
         "arrays autograd capture profile watching",
         "ops",
         "gradient_tape tensor",
@@ -34,7 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "layers losses metrics optimizers callbacks",
         "training",
         "models",
-        "saving testing",
+        "backend saving testing",
     )
 )
 FACADES = {"__init__", "keras_alias"}  # they import everything, and nothing may import them
@@ -42,6 +42,10 @@ HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 
 # Calls upstairs, made inside a function, when both floors exist: (from, to) and why it cannot go down.
 UPSTAIRS = {
+    (
+        "config",
+        "layers",
+    ): "a dtype policy is a layer's; Keras's name for the default one is in `config`",
     ("autograd", "ops"): "gradients are added and un-broadcast by ops, to be differentiable themselves",
     ("utils", "models"): "`plot_model` draws what models know of themselves",
     ("utils", "random"): "`set_random_seed` seeds the global generator",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lumbre
+from lumbre import config, console
 from lumbre.utils import progbar
+from screens import seen
 
 STEPS = [(1, 0.5, 1e-4), (2, 0.25, -0.5), (7, 1234.5, 0.0), (10, 0.125, 3.0)]
 
@@ -28,7 +34,7 @@ class Screen(io.StringIO):
         return self._encoding
 
     def isatty(self) -> bool:
-        return self.terminal
+        return self.terminal and not self.closed
 
     def write(self, text: str) -> int:
         self.writes += 1
@@ -202,3 +208,187 @@ def test_the_bar_is_cheap(clock: Clock, screen: Any) -> None:
 def test_the_module_writes_to_standard_output_only() -> None:
     assert progbar._duration(59.9) == "59s" and progbar._duration(61) == "1:01"
     assert progbar._duration(3700) == "1:01:40"
+
+
+# ---------------------------------------------------------------------------- all kinds of outputs, in fact
+
+TRAINING = """
+import sys
+import numpy as np
+import {library} as keras
+
+x = np.ones((40, 3), "float32")
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(x, x.sum(1), batch_size=4, epochs={epochs}, steps_per_epoch={steps})
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k != "PYCHARM_HOSTED"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "LUMBRE_CHECK": "0", **more}
+
+
+def in_a_terminal(code: str, columns: int = 120) -> str:
+    """What a program writes to a terminal of that width."""
+    pty = pytest.importorskip("pty")
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=theirs, stderr=subprocess.PIPE, env=environment()
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux's way to say that nobody writes any more
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(ours)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    return written.decode().replace("\r\n", "\n")
+
+
+def into_a_file(code: str, path: Path, **more: str) -> str:
+    """What a program writes to a file."""
+    with path.open("wb") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, env=environment(**more), check=True)
+    return path.read_bytes().decode(more.get("PYTHONIOENCODING", "utf-8"))
+
+
+def without_times(lines: list[str]) -> list[str]:
+    """Lines whose times and losses are left out."""
+    return [line.partition(" - ")[0].rsplit(" ", 2)[0] for line in lines if line]
+
+
+def test_a_real_terminal(tmp_path: Path) -> None:
+    code = TRAINING.format(library="lumbre", epochs=2, steps="None")
+    written = in_a_terminal(code)
+    lines = seen(written)
+    assert without_times(lines) == ["Epoch", "10/10 ━━━━━━━━━━━━━━━━━━━━"] * 2
+    assert "\x1b[32m" in written and "\r" in written and lines[1].endswith(lines[1].split("loss: ")[1])
+
+
+def test_the_last_state_of_each_line_is_that_of_keras(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    ours, theirs = (
+        seen(into_a_file(TRAINING.format(library=library, epochs=2, steps="None"), tmp_path / library))
+        for library in ("lumbre", "keras")
+    )
+    assert without_times(ours) == without_times(theirs)
+
+
+def test_a_narrow_terminal() -> None:
+    """What is rewritten never goes on into a second line; the last state may."""
+    written = in_a_terminal(TRAINING.format(library="lumbre", epochs=3, steps="None"), columns=40)
+    for version in written.replace("\n", "\r").split("\r")[:-1]:
+        shown = seen(version.replace("\b", ""))[0]
+        assert len(shown) < 40 or shown.startswith("10/10"), shown
+    assert "10/10 ━━━━━━━━━━━━━━━━━━━━ 0s " in "".join(seen(written))
+
+
+def test_a_long_training_makes_a_short_log(tmp_path: Path) -> None:
+    text = into_a_file(TRAINING.format(library="lumbre", epochs=20, steps=1000), tmp_path / "log")
+    assert len(text.encode()) < 20 * 150
+    assert len(text.splitlines()) == 40 and not set(text) & set("\r\b\x1b")
+
+
+def test_a_file_is_told_of_a_long_epoch(clock: Clock, screen: Any) -> None:
+    file = screen(terminal=False)
+    bar = lumbre.utils.Progbar(1000)
+    for step in range(1, 1001):
+        clock.now += 1.0
+        assert bar.due() == (clock.now - 1000.0 in (1.0, 60.0, 120.0, 240.0, 480.0, 960.0))
+        bar.update(step, [("loss", 1.0)])
+    lines = file.getvalue().splitlines()
+    assert [line.split("/")[0].strip() for line in lines] == ["60", "120", "240", "480", "960", "1000"]
+    assert "15:40 1s/step" in lines[0]
+
+
+def test_pycharm_rewrites_its_line(monkeypatch: pytest.MonkeyPatch, clock: Clock, screen: Any) -> None:
+    pane = screen(terminal=False)
+    monkeypatch.setenv("PYCHARM_HOSTED", "1")
+    run(lumbre.utils.Progbar(10), clock, 0.5)
+    assert pane.getvalue().count("\r") == 4 and len(seen(pane.getvalue())) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437"])
+def test_every_encoding_can_be_written(encoding: str, tmp_path: Path) -> None:
+    code = TRAINING.format(library="lumbre", epochs=2, steps="None") + "model.summary()\nprint('the end')"
+    lines = into_a_file(code, tmp_path / "log", PYTHONIOENCODING=encoding).splitlines()
+    assert lines[1].startswith("10/10 [====================] 0s ") and lines[-1] == "the end"
+    table = [line for line in lines if line.startswith(("+", "|"))]
+    assert len(table) == 5 and len({len(line) for line in table}) == 1
+    assert table[0].startswith("+=") and table[3].startswith("| dense (Dense) ")
+
+
+def test_no_output_or_a_closed_one_does_not_stop_a_training(
+    monkeypatch: pytest.MonkeyPatch, screen: Any
+) -> None:
+    closed = screen()
+    closed.close()
+    m = model()
+    for output in (None, closed):
+        monkeypatch.setattr(sys, "stdout", output)
+        assert len(m.fit(X, Y, epochs=2).history["loss"]) == 2
+        m.summary()
+
+
+def test_an_output_that_is_closed_during_training(screen: Any) -> None:
+    output = screen()
+
+    class Closing(lumbre.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            output.close()
+
+    assert len(model().fit(X, Y, epochs=2, callbacks=[Closing()]).history["loss"]) == 2
+
+
+def test_an_output_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bare:  # neither `isatty` nor `encoding`
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+        def flush(self) -> None:
+            pass
+
+    for output in (io.StringIO(), Bare()):
+        monkeypatch.setattr(sys, "stdout", output)
+        model().fit(X, Y)
+        text = output.getvalue() if isinstance(output, io.StringIO) else output.text
+        assert text.startswith("2/2 ━━━━━━━━━━━━━━━━━━━━ 0s ") and text.count("\n") == 1
+
+
+def test_disabled_interactive_logging(screen: Any, caplog: pytest.LogCaptureFixture) -> None:
+    output = screen()
+    caplog.set_level(logging.INFO, "lumbre")
+    config.disable_interactive_logging()
+    try:
+        m = model()
+        m.fit(X, Y, epochs=2)
+        m.summary()
+    finally:
+        config.enable_interactive_logging()
+    assert output.getvalue() == ""
+    first, bar, *_, table = caplog.messages
+    assert (
+        first == "Epoch 1/2" and bar.startswith("2/2 ━") and "\r" not in bar and table.startswith("Model: ")
+    )
+    assert len(caplog.messages) == 5
+
+
+def test_what_cannot_be_encoded_is_replaced(screen: Any) -> None:
+    output = screen(encoding="ascii")
+    console.show("┏━┳┓ │…│ ñ")
+    assert output.getvalue() == "+=++ |.| ?\n"

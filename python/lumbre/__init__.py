@@ -21,6 +21,7 @@ from lumbre.tensor import Variable
 
 from lumbre import (  # isort: skip
     activations,
+    backend,
     callbacks,
     config,
     constraints,
@@ -39,24 +40,51 @@ from lumbre import (  # isort: skip
     tree,
     utils,
 )
+from lumbre.initializers import Initializer
 from lumbre.layers import Input, Layer
+from lumbre.layers.dtype_policy import DTypePolicy
+from lumbre.layers.input_spec import InputSpec
+from lumbre.losses import Loss
+from lumbre.metrics import Metric
 from lumbre.models import Model, Sequential
+from lumbre.optimizers import Optimizer
+from lumbre.regularizers import Regularizer
 from lumbre.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
+
+def version() -> str:
+    """The version of Lumbre.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.version() == lumbre.__version__
+        True
+    """
+    return __version__
+
+
 keras_alias.install()
 
 __all__ = [
+    "DTypePolicy",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
     "activations",
     "autograd",
+    "backend",
     "callbacks",
     "capture",
     "config",
@@ -81,4 +109,5 @@ __all__ = [
     "tensor",
     "tree",
     "utils",
+    "version",
 ]

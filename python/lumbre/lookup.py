@@ -38,6 +38,17 @@ def auto_name(prefix: str) -> str:
     return f"{prefix}_{count}" if count else prefix
 
 
+def get_uid(prefix: str = "") -> int:
+    """How often this was asked for the prefix, with names that `auto_name` gave counted in.
+
+    Example:
+        >>> get_uid("example"), get_uid("example")
+        (1, 2)
+    """
+    _used[prefix] += 1
+    return _used[prefix]
+
+
 def reset_names() -> None:
     """Starts `auto_name` again from the beginning."""
     _used.clear()

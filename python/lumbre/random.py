@@ -1,23 +1,48 @@
 """Random numbers from a counter-based generator: the same on every machine, for every thread count.
 
-Every function takes `seed`: an integer, with which each call draws the same values; a
-`SeedGenerator`, which moves on at each call; or None, for the generator that
+The functions are those of `lumbre.ops.random`. Each takes `seed`: an integer, with which each call draws
+the same values; a `SeedGenerator`, which moves on at each call; or None, for the generator that
 `lumbre.utils.set_random_seed` seeds.
 """
 
 from __future__ import annotations
 
 import random as python_random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lumbre import ops
 from lumbre.autograd import Tensor, kernel
-from lumbre.config import floatx
 from lumbre.lookup import auto_name
+from lumbre.ops.random import (
+    beta,
+    binomial,
+    categorical,
+    dropout,
+    gamma,
+    normal,
+    randint,
+    shuffle,
+    truncated_normal,
+    uniform,
+)
 from lumbre.tensor import Variable
+
+__all__ = [
+    "SeedGenerator",
+    "beta",
+    "binomial",
+    "categorical",
+    "dropout",
+    "gamma",
+    "normal",
+    "randint",
+    "set_seed",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]
 
 # Where seeds come from that nobody chose. A generator of its own, so that neither a program's use of
 # Python's `random` nor ours of it disturbs the other.
@@ -59,8 +84,12 @@ class SeedGenerator:
             _key_and_counter(self._initial_seed), dtype="int64", trainable=False, name="seed_generator_state"
         )
 
-    def next(self) -> Tensor:
-        """The state to draw with, an int64 tensor of shape (2,); the generator moves on."""
+    def next(self, ordered: bool = True) -> Tensor:
+        """The state to draw with, an int64 tensor of shape (2,); the generator moves on.
+
+        Args:
+            ordered: Accepted as in Keras; draws are always in order.
+        """
         drawn = self.state.value
         kernel("rng_advance", inout=[self.state.cell], n=1)
         return drawn
@@ -81,7 +110,7 @@ def _key_and_counter(seed: int) -> np.ndarray:
 
 
 def make_default_seed() -> int:
-    """A seed for an object that was given none; `set_global_seed` determines what follows."""
+    """A seed for an object that was given none; `set_seed` determines what follows."""
     return _seeds.randint(1, 10**9)
 
 
@@ -92,8 +121,26 @@ def global_seed_generator() -> SeedGenerator:
     return _global[0]
 
 
-def set_global_seed(seed: int) -> None:
-    """Determines everything random from here on that is given no seed of its own."""
+def set_seed(seed: int) -> None:
+    """Determines everything random in Lumbre from here on that is given no seed of its own.
+
+    `lumbre.utils.set_random_seed` does so too, and seeds Python's `random` and NumPy besides.
+
+    Args:
+        seed: A whole number.
+
+    Raises:
+        ValueError: `seed` is none.
+
+    Source: `tf.random.set_seed`.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.random.set_seed(7)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"Argument `seed` must be an integer. Received: seed={seed}")
+    seed = int(seed)
     _seeds.seed(seed)
     key = make_default_seed()
     if _global:
@@ -104,104 +151,3 @@ def set_global_seed(seed: int) -> None:
 
 
 ops.random.set_default_generator(global_seed_generator)
-
-
-def uniform(
-    shape: Sequence[int],
-    minval: float = 0.0,
-    maxval: float = 1.0,
-    dtype: str | None = None,
-    seed: Any = None,
-) -> Tensor:
-    """Draws evenly from `minval` (included) to `maxval` (excluded).
-
-    Example:
-        >>> import lumbre
-        >>> lumbre.random.uniform((2, 3), seed=1).shape
-        (2, 3)
-    """
-    return ops.random.uniform(tuple(shape), minval, maxval, dtype=dtype or floatx(), seed=seed)
-
-
-def normal(
-    shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: str | None = None,
-    seed: Any = None,
-) -> Tensor:
-    """Draws from the normal distribution.
-
-    Example:
-        >>> import lumbre
-        >>> lumbre.random.normal((2, 3), seed=1).shape
-        (2, 3)
-    """
-    return ops.random.normal(tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=seed)
-
-
-def truncated_normal(
-    shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: str | None = None,
-    seed: Any = None,
-) -> Tensor:
-    """Draws from the normal distribution cut at two standard deviations.
-
-    Example:
-        >>> import lumbre
-        >>> bool(abs(lumbre.random.truncated_normal((1000,), seed=1).numpy()).max() <= 2.0)
-        True
-    """
-    return ops.random.truncated_normal(tuple(shape), mean, stddev, dtype=dtype or floatx(), seed=seed)
-
-
-def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32", seed: Any = None) -> Tensor:
-    """Draws integers from `minval` (included) to `maxval` (excluded).
-
-    Example:
-        >>> import lumbre
-        >>> draws = lumbre.random.randint((100,), 0, 3, seed=1).numpy()
-        >>> sorted({int(n) for n in draws})
-        [0, 1, 2]
-    """
-    return ops.random.randint(tuple(shape), minval, maxval, dtype=dtype, seed=seed)
-
-
-def dropout(
-    inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None
-) -> Tensor:
-    """Sets a share `rate` of the elements to 0 and scales the others by 1 / (1 - rate).
-
-    `noise_shape`, which broadcasts to the input's shape, says which elements share their fate.
-    Source: Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
-
-    Example:
-        >>> import lumbre
-        >>> sorted({float(x) for x in lumbre.random.dropout([1.0] * 50, 0.5, seed=1).numpy()})
-        [0.0, 2.0]
-    """
-    return ops.random.dropout(inputs, rate, noise_shape=noise_shape, seed=seed)
-
-
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
-    """The slices of `x` along `axis` in a random order.
-
-    Example:
-        >>> import lumbre
-        >>> sorted(lumbre.random.shuffle([3, 1, 2], seed=1).numpy().tolist())
-        [1, 2, 3]
-    """
-    return ops.random.shuffle(x, axis=axis, seed=seed)
-
-
-def categorical(logits: Any, num_samples: int, dtype: str = "int32", seed: Any = None) -> Tensor:
-    """Draws class indices, `(batch, num_samples)`, with probabilities softmax(logits).
-
-    Example:
-        >>> import lumbre
-        >>> lumbre.random.categorical([[0.0, -1000.0]], 3, seed=1).numpy()
-        array([[0, 0, 0]], dtype=int32)
-    """
-    return ops.random.categorical(logits, num_samples, dtype=dtype, seed=seed)

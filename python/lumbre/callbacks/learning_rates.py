@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbre import console
 from lumbre.callbacks.callback import Callback, Logs
 from lumbre.callbacks.monitored import MonitorCallback
 
@@ -111,7 +112,7 @@ class ReduceLROnPlateau(MonitorCallback):
         new = max(rate * self.factor, self.min_lr)
         optimizer.learning_rate = new
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
+            console.show(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
         return True
 
 
@@ -153,7 +154,7 @@ class LearningRateScheduler(Callback):
             raise ValueError(f"The output of the `schedule` function should be a float. Got: {rate}")
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+            console.show(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

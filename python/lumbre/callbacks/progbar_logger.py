@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lumbre import console
 from lumbre.callbacks.callback import Callback, Logs
 from lumbre.utils.progbar import Progbar
 
@@ -46,7 +47,7 @@ class ProgbarLogger(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._start()
         if self.verbose and self.epochs > 1:
-            print(f"Epoch {epoch + 1}/{self.epochs}", flush=True)
+            console.show(f"Epoch {epoch + 1}/{self.epochs}")
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         if not self._in_fit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from lumbre import console
 from lumbre.callbacks.callback import Callback, Logs, between_runs
 
 
@@ -49,5 +50,5 @@ class TerminateOnNaN(Callback):
                 f"NaN or Inf loss encountered at batch {batch}. Loss value: {loss}. Terminating training "
                 "immediately."
             )
-        print(f"Batch {batch}: Invalid loss, terminating training")
+        console.show(f"Batch {batch}: Invalid loss, terminating training")
         self.model.stop_training = True

@@ -59,11 +59,11 @@ def get(identifier: Any = None) -> DTypePolicy:
     """The policy that a `dtype` argument means.
 
     Args:
-        identifier: None for the default (`config.floatx()`), a policy, a name, a NumPy dtype or
+        identifier: None for the default (`config.dtype_policy()`), a policy, a name, a NumPy dtype or
             type, or a config as `serialize` writes it.
     """
     if identifier is None:
-        return DTypePolicy(config.floatx())
+        return config.chosen_dtype_policy() or DTypePolicy(config.floatx())
     if isinstance(identifier, DTypePolicy):
         return identifier
     if isinstance(identifier, dict):

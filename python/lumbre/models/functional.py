@@ -171,7 +171,7 @@ class Functional(Model):
         if tree.is_nested(inputs) != tree.is_nested(struct) and len(self.inputs) == 1:
             return inputs  # a list of one for one, or the reverse
         try:
-            tree.assert_same_structure(inputs, struct, check_types=False)
+            tree.assert_same_paths(inputs, struct)
         except ValueError:
             expected = tree.map_structure(lambda t: t.name, struct)
             received = tree.map_structure(lambda x: f"Tensor(shape={getattr(x, 'shape', None)})", inputs)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lumbre import console
 from lumbre.layers.layer import Layer
 from lumbre.models import summary as _summary
 from lumbre.training.trainer import Trainer
@@ -148,7 +149,7 @@ class Model(Trainer, Layer):
             self, line_length, positions, expand_nested, show_trainable, layer_range, styled=print_fn is None
         )
         if print_fn is None:
-            print(text, end="")
+            console.show(text, end="")
         else:
             print_fn(text)
 

@@ -6,11 +6,10 @@ import html
 import math
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lumbre import tree
+from lumbre import console, tree
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 _BYTES = {"float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2}
@@ -67,7 +66,7 @@ def summary(
         for layer in layers[first:last]
         for row in _rows(layer, 0, None if chain else graph, expand_nested, show_trainable)
     ]
-    bold = styled and sys.stdout.isatty()
+    bold = styled and console.is_terminal()
     title = f'Model: "{model.name}"'
     lines = [f"\x1b[1m{title}\x1b[0m" if bold else title]
     lines += _table(header, align, columns, rows)

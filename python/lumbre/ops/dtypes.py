@@ -77,6 +77,48 @@ def result_type(*dtypes: Any) -> str:
     return {"int": "int32", "float": config.floatx()}.get(met, met)
 
 
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype given as a string, a Python type, a NumPy or a PyTorch dtype; None is floatx.
+
+    Raises:
+        ValueError: Tensors have no such dtype.
+
+    Example:
+        >>> standardize_dtype(int), standardize_dtype(None), standardize_dtype(np.dtype("uint8"))
+        ('int32', 'float32', 'uint8')
+    """
+    name = str(dtype).removeprefix("torch.") if str(dtype).startswith("torch.") else dtype
+    try:
+        name = dtype_name(name)
+    except TypeError:
+        name = str(dtype)
+    if name == "str":
+        name = "string"
+    if name not in DTYPES and name != "string":
+        raise ValueError(f"Invalid dtype: {dtype}")
+    return name
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether a dtype is one of numbers with a fraction.
+
+    Example:
+        >>> is_float_dtype("bfloat16"), is_float_dtype(np.int8)
+        (True, False)
+    """
+    return standardize_dtype(dtype) in FLOATS
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether a dtype is one of whole numbers.
+
+    Example:
+        >>> is_int_dtype("uint8"), is_int_dtype(bool)
+        (True, False)
+    """
+    return standardize_dtype(dtype).removeprefix("u").startswith("int")
+
+
 def _name(dtype: Any) -> str:
     if dtype is bool or dtype is int or dtype is float:
         dtype = dtype.__name__

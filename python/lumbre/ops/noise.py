@@ -54,7 +54,9 @@ def _dropout_ref(x: Any, rate: float, noise_shape: Any = None, seed: int = 0) ->
     ],
     kernels=["dropout"],
 )
-def dropout(x: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Tensor:
+def dropout(
+    inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None
+) -> Tensor:
     """Sets a share `rate` of the elements to 0 and divides the others by the probability of staying.
 
     No mask is kept: the gradient is dropped out with the same draw. 16 random bits decide on an element, so
@@ -62,9 +64,9 @@ def dropout(x: Any, rate: float, noise_shape: Sequence[int | None] | None = None
     Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
 
     Args:
-        x: A tensor.
+        inputs: A tensor.
         rate: From 0 (everything stays, nothing is drawn) to 1 (nothing stays).
-        noise_shape: A shape that broadcasts to that of `x` (None: its size): elements along sizes of 1
+        noise_shape: A shape that broadcasts to that of `inputs` (None: its size): elements along sizes of 1
             share their fate.
         seed: Where the randomness comes from, see `lumbre.ops.random`.
 
@@ -76,7 +78,7 @@ def dropout(x: Any, rate: float, noise_shape: Sequence[int | None] | None = None
         >>> sorted({float(v) for v in ops.random.dropout([1.0] * 50, 0.5, seed=1).numpy()})
         [0.0, 2.0]
     """
-    (x,), back = floating(x)
+    (x,), back = floating(inputs)
     if not isinstance(rate, (int, float, np.number)) or not 0 <= rate <= 1:
         raise ValueError(
             "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "

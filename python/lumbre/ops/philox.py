@@ -6,6 +6,7 @@ Philox4x32-10: Salmon, Moraes, Dror and Shaw 2011, Parallel Random Numbers: As E
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,14 @@ def halves(key: int, counter: int, n: int) -> np.ndarray:
     """The 16-bit words of a draw of n elements, in the order of the elements."""
     w = words(key, counter, -(-n // 128))
     return np.stack([w & 0xFFFF, w >> 16], axis=2).reshape(-1)[:n]
+
+
+def streams(key: int, counter: int, n: int) -> Iterator[Iterator[float]]:
+    """For each of n elements its own numbers in (0, 1]: 53 bits, two from each of blocks i, i + n, …"""
+    tries = 64
+    w = words(key, counter, -(-n * tries // BLOCKS)).transpose(0, 2, 1).reshape(-1, 2, 2).astype(np.uint64)
+    unit = 1 - ((w[..., 1] << _HALF | w[..., 0]) >> np.uint64(11)) * 2.0**-53
+    return (iter(unit[i :: n or 1][:tries].ravel().tolist()) for i in range(n))
 
 
 def below(word: int, bound: int) -> int:

@@ -25,12 +25,16 @@ from lumbre.ops.indexing import take
 from lumbre.ops.noise import alpha_dropout, dropout, gaussian_dropout
 from lumbre.ops.seeds import draw_state, set_default_generator
 from lumbre.ops.table import Bad, Case, In, op
+from lumbre.ops.variates import beta, binomial, gamma
 
 __all__ = [
     "alpha_dropout",
+    "beta",
+    "binomial",
     "categorical",
     "draw_state",
     "dropout",
+    "gamma",
     "gaussian_dropout",
     "normal",
     "randint",

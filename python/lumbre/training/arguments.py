@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import tree
+from lumbre import config, tree
 from lumbre.callbacks.callback_list import HOOKS, CallbackList, check_callback
 from lumbre.lookup import did_you_mean
 
@@ -36,7 +36,7 @@ def positive_int(name: str, value: Any) -> int | None:
 
 
 def epoch_range(initial_epoch: Any, epochs: Any) -> range:
-    """The numbers of the epochs to train.
+    """The numbers of the epochs to train; `config.set_max_epochs` may limit them.
 
     Raises:
         ValueError: One is no whole number from 0 on, or the first epoch comes after the last.
@@ -50,6 +50,10 @@ def epoch_range(initial_epoch: Any, epochs: Any) -> range:
             f"epochs={epochs}, initial_epoch={initial_epoch}. To train {epochs} more epochs, pass "
             f"epochs={initial_epoch + epochs}"
         )
+    most = config.max_epochs()
+    if most is not None and most < epochs:
+        warnings.warn(f"Limiting epochs to {most}", stacklevel=4)
+        epochs = most
     return range(int(initial_epoch), int(epochs))
 
 

@@ -84,6 +84,10 @@ class ArrayFeed:
         self._left = 0  # batches until the epoch is over
         self._warned = False
 
+    def limit(self, most: int) -> None:
+        """Makes epochs no longer than that many batches."""
+        self.steps = self.num_batches = min(self.num_batches or most, most)
+
     @property
     def rows_per_epoch(self) -> int:
         """How many samples an epoch looks at, at most."""

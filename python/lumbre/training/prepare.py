@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import autograd, random, tree
+from lumbre import autograd, config, random, tree
 from lumbre.data import Dataset
 from lumbre.training import arguments, checks, labels
 from lumbre.training.arrays import batch_dtype, path_name, to_arrays
@@ -64,13 +64,17 @@ def make_feed(
         shuffle = False  # the default means arrays; a dataset has its own order
         if y is None and sample_weight is None:
             feed = pipeline_feed(x, steps, class_weight, nan_policy)
+    most = config.max_steps_per_epoch()
     if feed is None and is_source(x):
+        steps = steps if most is None else min(steps or most, most)
         return _source_feed(model, kind, x, y, sample_weight, steps, shuffle, class_weight, nan_policy)
     if feed is None:
         data = x if isinstance(x, ArrayData) else ArrayData(x, y, sample_weight)
         if class_weight is not None:
             data = with_class_weight(data, class_weight)
         feed = ArrayFeed(data, batch_size, steps, shuffle, nan_policy)
+    if most is not None:
+        feed.limit(most)
     data = feed.data
     prepare(model, kind, data.structures, feed.batch_size)
     check_targets(model, kind, data.structures, nan_policy, class_weight)

@@ -238,7 +238,7 @@ class Trainer(BatchSteps):
                 size = validation_batch_size or batch_size
                 held = make_feed(self, "test", *parts, size, validation_steps, nan_policy=policy)
                 validation = loops.Validation(held, validation_freq)
-            hooks = self._callback_list(callbacks, True, verbose, epochs, feed.num_batches)
+            hooks = self._callback_list(callbacks, True, verbose, epoch_numbers.stop, feed.num_batches)
             self.stop_training = False
             watchers = hooks.watchers
             if watchers:

@@ -1,7 +1,14 @@
 """Tools beside models: seeds, labels, files, datasets, names, the progress bar."""
 
+from lumbre.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from lumbre.ops.dtypes import standardize_dtype
 from lumbre.utils.downloads import get_file
 from lumbre.utils.folders import text_dataset_from_directory
+from lumbre.utils.graphs import get_source_inputs, is_keras_tensor
 from lumbre.utils.naming import clear_session
 from lumbre.utils.numerical import normalize, to_categorical
 from lumbre.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -20,13 +27,19 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "clear_session",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_file",
+    "get_source_inputs",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from lumbre import console
+
 _BOLD, _DONE, _REST, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
+
+SIGN_OF_LIFE = 60.0
+"""Seconds after which a file gets a line of what is not finished; then after twice as long, and so on."""
 
 
 class Progbar:
     """Shows how far a loop over steps has come, on standard output.
 
-    In a terminal or a notebook one line is rewritten in place, at most once per `interval`. Into a
-    file or a pipe only the finished line is written, without colours and carriage returns. Where
-    the encoding of the output has no `━`, the bar is made of ASCII characters.
+    In a terminal or a notebook one line is rewritten in place, at most once per `interval`. Into a file or a
+    pipe only the finished line is written, without colours and carriage returns, and the line as it is after
+    1, 2, 4, … minutes. Where the encoding of the output has no `━`, the bar is made of ASCII characters. With
+    `config.disable_interactive_logging()` what a file would get goes to Python's `logging`.
 
     Args:
         target: The number of steps, None if unknown.
@@ -62,13 +66,15 @@ class Progbar:
         self.unit_name = unit_name
         self._stateful = frozenset(stateful_metrics or ())
         self._stateless = None if stateless_metrics is None else frozenset(stateless_metrics)
-        self._dynamic = _is_dynamic()
+        self._cell = console.CellLine() if console.is_notebook() else None
+        self._dynamic = self._cell is not None or console.is_terminal()
         self._sums: dict[str, tuple[float, int]] = {}  # name -> (sum of values, number of steps)
         self._seen = 0
         self._start = time.time()
         self._first_step_at: float | None = None
         self._last_write = 0.0
         self._last_width = 0
+        self._next_line = SIGN_OF_LIFE  # of a file, in seconds from the start
 
     def due(self) -> bool:
         """Whether an update now would be written, so that its values are worth computing."""
@@ -76,7 +82,7 @@ class Progbar:
             return False
         if self._first_step_at is None and self._seen == 0:
             return True  # the clock of the step time starts after the first step
-        return self._dynamic and time.time() - self._last_write >= self.interval
+        return self._has_waited(time.time())
 
     def update(
         self,
@@ -99,17 +105,23 @@ class Progbar:
         now = time.time()
         per_step = self._step_time(current, now)
         if self.verbose == 1:
-            if finalize or (self._dynamic and now - self._last_write >= self.interval):
+            if finalize or self._has_waited(now):
                 self._write_bar(current, now, per_step, finalize)
                 self._last_write = now
         elif self.verbose == 2 and finalize and self.target:
             count = f"{current:{len(str(self.target))}d}/{self.target}"
             elapsed = f"{now - self._start:.0f}s"
-            _write(f"{count} - {elapsed} - {self._rate(per_step)}{self._metrics(signed=True)}\n")
+            console.show(f"{count} - {elapsed} - {self._rate(per_step)}{self._metrics(signed=True)}")
 
     def add(self, n: int, values: Sequence[tuple[str, Any]] | None = None) -> None:
         """Moves on by `n` steps."""
         self.update(self._seen + n, values)
+
+    def _has_waited(self, now: float) -> bool:
+        """Whether the time for another write has come."""
+        if not self._dynamic:
+            return now - self._start >= self._next_line
+        return now - self._last_write >= self.interval
 
     def _add(self, name: str, value: Any, steps: int, finalize: bool) -> None:
         value = value if isinstance(value, float) else float(np.mean(value))
@@ -138,12 +150,20 @@ class Progbar:
             clock = f"{now - self._start:.0f}s"
         plain_info = f" {clock} {self._rate(per_step)}{self._metrics(signed=False)}"
         if not self._dynamic:
-            _write(f"{_uncoloured(bar)}{plain_info}\n")
+            console.show(f"{_uncoloured(bar)}{plain_info}")
+            while self._next_line <= now - self._start:
+                self._next_line *= 2
             return
+        room = None if finalize or self._cell is not None else console.columns()
+        if room is not None:  # a line that goes on below cannot be rewritten
+            plain_info = plain_info[: max(room - 1 - len(_uncoloured(bar)), 0)]
         info = plain_info.replace(clock, f"{_BOLD}{clock}{_PLAIN}", 1)
+        if self._cell is not None:
+            self._cell.show(bar + info)
+            return
         width = len(_uncoloured(bar)) + len(plain_info)
         padding = " " * (self._last_width - width)
-        _write("\b" * self._last_width + "\r" + bar + info + padding + ("\n" if finalize else ""))
+        console.show("\b" * self._last_width + "\r" + bar + info + padding, end="\n" if finalize else "")
         self._last_width = width
 
     def _bar(self, current: int) -> str:
@@ -151,7 +171,7 @@ class Progbar:
             return f"{current:7d}/Unknown"
         count = f"{_BOLD}{current:{int(math.log10(self.target)) + 1}d}/{self.target}{_PLAIN} "
         done = min(int(self.width * current / self.target), self.width)
-        if not _can_write("━"):
+        if not console.can_write("━"):
             head = ">" if 0 < done < self.width else ""
             return f"{count}[{'=' * (done - len(head))}{head}{'.' * (self.width - done)}]"
         finished = f"{_DONE}{'━' * done}{_PLAIN}" if done else ""
@@ -174,20 +194,6 @@ class Progbar:
         return text
 
 
-def _is_dynamic() -> bool:
-    """Whether a line on standard output can be rewritten: a terminal, a notebook, an editor's."""
-    isatty = getattr(sys.stdout, "isatty", None)
-    return bool(isatty and isatty()) or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
 def _uncoloured(text: str) -> str:
     for code in (_BOLD, _DONE, _REST, _PLAIN):
         text = text.replace(code, "")
@@ -199,9 +205,3 @@ def _duration(seconds: float) -> str:
     if seconds > 3600:
         return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
     return f"{whole // 60}:{whole % 60:02d}" if seconds > 60 else f"{whole}s"
-
-
-def _write(text: str) -> None:
-    if sys.stdout is not None:  # a program without a console has none
-        sys.stdout.write(text)
-        sys.stdout.flush()

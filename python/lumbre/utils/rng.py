@@ -35,4 +35,4 @@ def set_random_seed(seed: int) -> None:
 
     python_random.seed(seed)
     np.random.seed(seed)
-    random.set_global_seed(seed)
+    random.set_seed(seed)

@@ -51,6 +51,14 @@ impl Philox {
         }
         words
     }
+
+    /// Block `n` alone.
+    pub fn block(&self, n: u64) -> [u32; 4] {
+        let [low, high] = halves(n);
+        let mut c = [low, high, self.draw[0], self.draw[1]].map(|word| [u64::from(word)]);
+        rounds(&mut c, self.key);
+        c.map(|word| word[0] as u32)
+    }
 }
 
 /// Ten rounds over `N` blocks side by side. The words lie in 64 bits, of which the lower half counts: so vector units
@@ -107,6 +115,7 @@ mod tests {
                 let n = g * 16 + b as u64;
                 let want = block([n as u32, (n >> 32) as u32, 0xdead_beef, 0xfeed_f00d], [0x89ab_cdef, 0x0123_4567]);
                 assert_eq!([group[0][b], group[1][b], group[2][b], group[3][b]], want);
+                assert_eq!(p.block(n), want);
             }
         }
     }

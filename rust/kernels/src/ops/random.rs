@@ -11,6 +11,7 @@ use crate::view::{MAX_RANK, Meta, View};
 
 mod distributions;
 pub mod dropout;
+mod rejection;
 
 use distributions::{Integers, Normal, Truncated, Uniform};
 
@@ -54,6 +55,14 @@ pub static ROWS: &[OpDef] = &[
         ..DRAW
     },
     OpDef {
+        name: "random_gamma",
+        attrs: &["log"],
+        infer: rejection::infer_gamma,
+        run: rejection::run_gamma,
+        ..TRIED
+    },
+    OpDef { name: "random_binomial", infer: rejection::infer_binomial, run: rejection::run_binomial, ..TRIED },
+    OpDef {
         name: "random_permutation",
         attrs: &["n"],
         layout: Layout::Dense,
@@ -87,6 +96,12 @@ const DRAW: OpDef = OpDef {
     layout: Layout::Dense,
     tasks: |ins, outs, _| tasks_by_elements(ins, outs, 1 << 12), // an element costs some ns
     ..OpDef::BASE
+};
+
+/// What the rows that draw by trying have in common.
+const TRIED: OpDef = OpDef {
+    tasks: |ins, outs, _| tasks_by_elements(ins, outs, 1 << 8), // an element costs some 100 ns
+    ..DRAW
 };
 
 const FLOATS: &[DType] = &[DType::F32, DType::F64];

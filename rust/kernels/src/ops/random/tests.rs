@@ -99,6 +99,64 @@ fn whole_numbers() {
     assert!(wide.iter().any(|&v| v < -(1 << 62)) && wide.iter().any(|&v| v > 1 << 62));
 }
 
+/// Draws of a row with constant parameters.
+fn tried(name: &str, parameters: &[f64], attrs: &[(&str, Attr)]) -> Vec<f64> {
+    let mut ins = vec![state(7, 11)];
+    ins.extend(parameters.iter().map(|&p| Array::new(&[N], &vec![p; N])));
+    run(name, &ins, attrs).to_vec()
+}
+
+#[test]
+fn gamma_numbers() {
+    // Where alpha is a whole number, the distribution is a finite sum; at one half, that of a squared normal number.
+    let erlang = |k: i32| {
+        move |x: f64| 1.0 - (0..k).fold((0.0, 1.0), |(s, t), i| (s + t, t * x / f64::from(i + 1))).0 * (-x).exp()
+    };
+    assert!(distance(tried("random_gamma", &[1.0], &[]), erlang(1)) < FAR);
+    assert!(distance(tried("random_gamma", &[4.0], &[]), erlang(4)) < FAR);
+    assert!(distance(tried("random_gamma", &[30.0], &[]), erlang(30)) < FAR);
+    assert!(distance(tried("random_gamma", &[0.5], &[]), |x| libm::erf(x.sqrt())) < FAR);
+    // The logarithm stays finite where the number is 0.
+    let logs = tried("random_gamma", &[1e-4], &[("log", Attr::Int(1))]);
+    assert!(logs.iter().all(|v| v.is_finite()));
+    let small = tried("random_gamma", &[1e-4], &[]);
+    assert!(small.iter().filter(|&&v| v == 0.0).count() > N / 2);
+    // Kernels flush denormals to zero.
+    assert!(logs.iter().zip(&small).all(|(log, &v)| libm::exp(*log) == v || v == 0.0 && *log < -708.0));
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(tried("random_gamma", &[bad], &[]).iter().all(|v| v.is_nan()));
+    }
+}
+
+#[test]
+fn binomial_numbers() {
+    for (n, p) in [(9.0, 0.5), (40.0, 0.1), (40.0, 0.9), (60.0, 0.4), (60.0, 0.6), (1000.0, 0.5), (1000.0, 0.02)] {
+        let x = tried("random_binomial", &[n, p], &[]);
+        let log_factorial = |k: f64| libm::lgamma(k + 1.0);
+        let mut chi2 = 0.0;
+        let mut classes = 0.0f64;
+        let mut counts = vec![0.0; n as usize + 1];
+        x.iter().for_each(|&k| counts[k as usize] += 1.0);
+        for (k, seen) in counts.iter().enumerate() {
+            let k = k as f64;
+            let log =
+                log_factorial(n) - log_factorial(k) - log_factorial(n - k) + k * p.ln() + (n - k) * (1.0 - p).ln();
+            let expected = log.exp() * N as f64;
+            if expected > 5.0 {
+                chi2 += (seen - expected).powi(2) / expected;
+                classes += 1.0;
+            }
+        }
+        assert!(chi2 < classes + 4.0 * (2.0 * classes).sqrt(), "n {n}, p {p}: {chi2} for {classes} classes");
+    }
+    for (n, p, want) in [(0.0, 0.5, 0.0), (50.0, 0.0, 0.0), (50.0, 1.0, 50.0)] {
+        assert!(tried("random_binomial", &[n, p], &[]).iter().all(|&v| v == want));
+    }
+    for (n, p) in [(-1.0, 0.5), (f64::NAN, 0.5), (5.0, 1.5), (5.0, f64::NAN), (f64::INFINITY, 0.5)] {
+        assert!(tried("random_binomial", &[n, p], &[]).iter().all(|v| v.is_nan()));
+    }
+}
+
 #[test]
 fn permutations() {
     for n in [0usize, 1, 2, 31, 32, 33, 1000] {
@@ -201,5 +259,7 @@ fn bad_operands() {
     let x = Array::new(&[2], &[1.0f32, 2.0]);
     fails("dropout", &[x.clone(), state(0, 0)], &[("rate", Attr::Float(1.5))], "must lie in [0, 1], got 1.5");
     fails("dropout", &[x.clone(), x.clone()], &[("rate", Attr::Float(0.5))], "the generator's state must be");
+    fails("random_gamma", &[state(0, 0), x.clone()], &[], "expected `alpha` as float64 of one shape");
+    fails("random_binomial", &s(), &[], "expected `counts` and `probabilities` as float64");
     fails("dropout", &[x], &[("rate", Attr::Float(0.5))], "got 1 operands");
 }

@@ -9,8 +9,9 @@ import numpy as np
 
 from lumbre.data import INFINITE_CARDINALITY, Dataset
 from lumbre.data.rows import RowBatches, gives_numbers, row_batches
-from lumbre.training.data import ArrayData, unpack_x_y_sample_weight, with_class_weight
+from lumbre.training.data import ArrayData, with_class_weight
 from lumbre.training.feeds import ROWS_PER_CALL, ArrayFeed, done_and_outputs, warn_out_of_data
+from lumbre.utils.packing import unpack_x_y_sample_weight
 
 
 def pipeline_feed(

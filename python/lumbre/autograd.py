@@ -112,6 +112,9 @@ class Tensor:
             return view.astype(dtype)
         return view.copy() if copy else view
 
+    def __reduce__(self) -> Any:  # a copy has the values, and no history
+        return _copied, (self.numpy(), self.dtype, self._requires)
+
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self._a.__dlpack__(**kwargs)
 
@@ -248,6 +251,11 @@ def wrap(array: _core.Array) -> Tensor:
     t._node = t._var = t._origin = t._mask = t.grad = None
     t._requires = False
     return t
+
+
+def _copied(values: np.ndarray, dtype: str, requires_grad: bool) -> Tensor:
+    """What a pickled or deep-copied tensor becomes."""
+    return Tensor(values, dtype, requires_grad)
 
 
 class SymbolicOperand(Exception):

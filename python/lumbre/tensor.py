@@ -70,6 +70,13 @@ class Variable:
         self.grad: Tensor | None = None
         self._trainable = trainable and self.dtype in FLOATS
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cell": self.numpy(), "grad": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.cell = _core.Cell(as_tensor(state["cell"], self.dtype)._a)
+
     @property
     def trainable(self) -> bool:
         return self._trainable

@@ -65,6 +65,21 @@ class State(Tracked):
         )
         return self
 
+    # Copies: of what the layer is, without the graphs that it is part of
+
+    _uncopied: frozenset[str] = frozenset({"_inbound_nodes", "_signature", "_fast", "_building"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name not in self._uncopied}
+        state["_followed"] = [n for n, v in state.items() if isinstance(v, (TrackedList, TrackedDict))]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        followed = state.pop("_followed")
+        self.__dict__.update(state)
+        for name in followed:  # they were copied as plain lists and dicts
+            self.__dict__[name] = self._tracked(self.__dict__[name])
+
     # Attributes
 
     def __setattr__(self, name: str, value: Any) -> None:

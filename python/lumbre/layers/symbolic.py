@@ -250,6 +250,9 @@ class OpNode:
         self.name = auto_name(self.op_name) if name is None else name
         self._inbound_nodes: list[Node] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_inbound_nodes": []}
+
     @property
     def class_label(self) -> str:
         """What a summary calls the op's class: `greater_equal` is `GreaterEqual`."""

@@ -10,7 +10,8 @@ from lumbre.autograd import Tensor, as_tensor
 from lumbre.layers.around import attach_mask
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
-from lumbre.layers.symbolic import KerasTensor
+from lumbre.layers.symbolic import KerasTensor, Node
+from lumbre.models.copying import described, made
 from lumbre.models.model import Model
 
 
@@ -50,6 +51,19 @@ class Sequential(Model):
             self._extend()
         if not trainable:
             self.trainable = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tensors": [described(t) for t in self._tensors]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        outputs = state.pop("_tensors")
+        super().__setstate__({**state, "_tensors": []})
+        for layer, described_output in zip(self._layers, outputs, strict=False):
+            if not self._tensors:
+                self._tensors.append(layer.output)
+            else:
+                node = Node(layer, (self._tensors[-1],), {}, made(described_output))
+                self._tensors.append(node.outputs)
 
     # The symbolic tensors between the layers, as far as the chain has been applied to an input.
     _tensors: list[Any]

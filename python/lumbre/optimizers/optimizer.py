@@ -128,7 +128,7 @@ class Optimizer(OptimizerState):
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
         self._no_decay: list[re.Pattern[str]] = []
-        self._no_decay_ids: set[int] = set()
+        self._not_decayed: list[Variable] = []
         self._iterations = self._own(Variable(0, dtype="int64", trainable=False, name="iteration"))
         self._learning_rate: Any = self._rate(learning_rate)
 
@@ -162,7 +162,7 @@ class Optimizer(OptimizerState):
     def build(self, variables: Iterable[Variable]) -> None:
         """Creates the slots of these variables, which are then the ones that can be updated."""
         self._trainable_variables = list(variables)
-        self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
+        self._number()
         if self.use_ema:
             self._averages = self.add_optimizer_variables(self._trainable_variables, "average")
         if self.gradient_accumulation_steps:
@@ -290,7 +290,7 @@ class Optimizer(OptimizerState):
             ops.optimizer_update("decay", decaying, [], [], rate, weight_decay=self.weight_decay)
 
     def _decays(self, variable: Variable) -> bool:
-        excluded = id(variable) in self._no_decay_ids
+        excluded = any(variable is v for v in self._not_decayed)
         return not excluded and not any(p.search(variable.name) for p in self._no_decay)
 
     def exclude_from_weight_decay(
@@ -303,7 +303,7 @@ class Optimizer(OptimizerState):
             var_names: Regular expressions; variables in whose name one is found are left alone.
         """
         self._no_decay = [re.compile(name) for name in var_names or ()]
-        self._no_decay_ids = {id(v) for v in var_list or ()}
+        self._not_decayed = list(var_list or ())
 
     def _accumulate(self, grads: list[Tensor], variables: list[Variable], steps: int) -> None:
         """Collects the gradients, and updates with their mean at every `steps`-th call.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-import weakref
 from typing import Any
 
 import numpy as np
@@ -276,7 +275,6 @@ def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
 
 
 def _build_optimizer(model: Any) -> None:
-    _warn_if_trainable_changed(model)
     if model.optimizer is None or model.optimizer.built or not model.built:
         return
     variables = model.trainable_variables
@@ -284,23 +282,3 @@ def _build_optimizer(model: Any) -> None:
         model.optimizer.build(variables)
     elif not is_overridden(model, "train_step"):
         warnings.warn("The model does not have any trainable weights.", stacklevel=4)
-
-
-def trainable_state(model: Any) -> dict[Any, bool]:
-    """Which layers are trainable now, by weak references to them."""
-    return {weakref.ref(layer): layer.trainable for layer in model._flatten_layers()}
-
-
-def _warn_if_trainable_changed(model: Any) -> None:
-    before = model.__dict__.get("_compiled_trainable", {})
-    now = trainable_state(model)
-    changed = [layer().name for layer, trainable in now.items() if before.get(layer, trainable) != trainable]
-    if changed:
-        warnings.warn(
-            "A layer's `trainable` state has changed since the model was compiled. This can result in "
-            "unexpected behavior, as the compiled optimizer and loss functions may not track the "
-            "correct variables. Please recompile your model (e.g. `model.compile(...)`) before calling "
-            f"`fit()` or `evaluate()` so the change takes effect. Changed layers: {changed}",
-            stacklevel=4,
-        )
-        model.__dict__["_compiled_trainable"] = now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from lumbre import metrics, optimizers
@@ -19,11 +21,11 @@ from lumbre.training.data import (
     split_off,
     to_arrays,
 )
+from lumbre.training.frozen import TrainableState
 from lumbre.training.iterables import is_source
 from lumbre.training.prepare import (
     admit,
     make_feed,
-    trainable_state,
     validation_parts,
     warn_of_sorted_labels,
 )
@@ -43,6 +45,9 @@ class Trainer(BatchSteps):
     """
 
     # Set while training without being part of the computation: recorded steps stay valid.
+    _uncopied: frozenset[str] = frozenset(
+        {"_runners", "_tried", "_said", "_kept_logs", "_fit_token", "_watchers"}
+    )
     _untracked: frozenset[str] = frozenset({"history", "stop_training", "stop_evaluating", "stop_predicting"})
 
     loss: Any = None
@@ -115,7 +120,7 @@ class Trainer(BatchSteps):
             "nan_policy": nan_policy,
             "stop_training": False,
             "compiled": True,
-            "_compiled_trainable": trainable_state(self),
+            "_compiled_trainable": TrainableState(self),
             "_tried": set(),
             "_said": set(),
             "_runners": {},
@@ -210,13 +215,7 @@ class Trainer(BatchSteps):
         arguments.check_shuffle(shuffle)
         arguments.check_callbacks(callbacks)
         policy = arguments.nan_policy(self, callbacks)
-        token = object()
-        if self.__dict__.setdefault("_fit_token", token) is not token:
-            raise RuntimeError(
-                f"model '{self.name}' is being trained: `fit` was called again before it returned. Wait "
-                "for it, or train a copy (`clone_model`)"
-            )
-        try:
+        with self._being_trained():
             whole = None
             if validation_split and validation_data is None:
                 if is_source(x):
@@ -250,8 +249,6 @@ class Trainer(BatchSteps):
                     del self._watchers
                 if self.optimizer is not None and self.optimizer.built:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
-        finally:
-            del self.__dict__["_fit_token"]
         return self.history  # type: ignore[no-any-return]
 
     def evaluate(
@@ -394,6 +391,25 @@ class Trainer(BatchSteps):
 
     # Within
 
+    @contextlib.contextmanager
+    def _being_trained(self: Any) -> Iterator[None]:
+        """Within it no other `fit` may begin, and what is trainable is what was when compiling.
+
+        Raises:
+            RuntimeError: The model is being trained already.
+        """
+        token = object()
+        if self.__dict__.setdefault("_fit_token", token) is not token:
+            raise RuntimeError(
+                f"model '{self.name}' is being trained: `fit` was called again before it returned. Wait "
+                "for it, or train a copy (`clone_model`)"
+            )
+        try:
+            with self._compiled_trainable.applied(self):
+                yield
+        finally:
+            del self.__dict__["_fit_token"]
+
     @staticmethod
     def _checked(batch_size: Any, steps: Any, verbose: Any, callbacks: Any) -> tuple[int | None, int | None]:
         """The arguments that `evaluate` and `predict` share, checked."""
@@ -406,9 +422,10 @@ class Trainer(BatchSteps):
     ) -> Any:
         batch = (to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight"))
         policy = arguments.nan_policy(self) if kind == "train" else "allow"
-        admit(self, kind, batch, policy, class_weight)
-        self.reset_metrics()
-        self._runner(kind).run_batch(batch)
+        with self._compiled_trainable.applied(self) if kind == "train" else contextlib.nullcontext():
+            admit(self, kind, batch, policy, class_weight)
+            self.reset_metrics()
+            self._runner(kind).run_batch(batch)
         logs = self._read_logs(kind)
         return logs if return_dict else self._values_in_order(logs)
 

@@ -23,14 +23,14 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core config lookup tree datasets threads",
+        "_core config lookup scopes tree datasets threads",
         "autograd capture profile watching",
         "ops",
         "tensor",
         "utils",
         "random",
         "activations initializers regularizers constraints",
-        "layers losses metrics optimizers callbacks",
+        "dtype_policies layers losses metrics optimizers callbacks",
         "training",
         "models",
         "saving testing",

@@ -24,6 +24,7 @@ from lumbre import (  # isort: skip
     config,
     constraints,
     datasets,
+    dtype_policies,
     initializers,
     keras_alias,
     layers,
@@ -36,8 +37,11 @@ from lumbre import (  # isort: skip
     tree,
     utils,
 )
-from lumbre.layers import Input, Layer
-from lumbre.models import Model, Sequential
+from lumbre.layers import DTypePolicy, Input, InputSpec, Layer
+from lumbre.layers.operation import Operation
+from lumbre.layers.symbolic import KerasTensor
+from lumbre.models import Function, Model, Sequential
+from lumbre.scopes import StatelessScope, device, name_scope
 from lumbre.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -45,10 +49,16 @@ __version__ = "0.1.0"
 keras_alias.install()
 
 __all__ = [
+    "DTypePolicy",
+    "Function",
     "Input",
+    "InputSpec",
+    "KerasTensor",
     "Layer",
     "Model",
+    "Operation",
     "Sequential",
+    "StatelessScope",
     "Tensor",
     "Variable",
     "activations",
@@ -58,6 +68,8 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "device",
+    "dtype_policies",
     "get_num_threads",
     "grad",
     "initializers",
@@ -65,6 +77,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "name_scope",
     "no_grad",
     "ops",
     "optimizers",

@@ -9,6 +9,7 @@ from typing import Any
 
 from lumbre import tree
 from lumbre.lookup import did_you_mean
+from lumbre.scopes import here
 
 
 class Context(threading.local):
@@ -17,7 +18,7 @@ class Context(threading.local):
     def __init__(self) -> None:
         self.entry: Any = None  # the outermost layer being called
         self.training: bool | None = None
-        self.path: list[Any] = []  # the layers whose build or first call is under way
+        self.path = here.path  # the layers whose build or first call is under way, and scopes of names
         self.probe: Probe | None = None  # set while only shapes are computed
 
 

@@ -14,6 +14,7 @@ from lumbre.capture import Tracked, touch
 from lumbre.layers.context import context
 from lumbre.layers.tracking import TrackedDict, TrackedList
 from lumbre.random import SeedGenerator
+from lumbre.scopes import here
 from lumbre.tensor import Variable
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(len), type(lambda: 0), type})
@@ -355,6 +356,8 @@ class State(Tracked):
             if context.probe is None:
                 self._losses.append(value)
                 self._mark_lossy()
+                if here.stateless is not None and here.stateless.collect_losses:
+                    here.stateless.add_loss(value)
 
     def _mark_lossy(self) -> None:
         self.__dict__["_lossy"] = True

@@ -35,7 +35,7 @@ def clone_model(
         >>> lumbre.models.clone_model(model).count_params()
         8
     """
-    copy_layer = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    copy_layer = clone_function or _copy_layer
     if isinstance(model, Sequential):
         copy = type(model)(name=model.name)
         for layer in model._layers:
@@ -58,3 +58,13 @@ def clone_model(
     if input_tensors is None:
         return copy
     return Functional(input_tensors, copy(input_tensors), name=model.name)
+
+
+def _copy_layer(layer: Any) -> Any:
+    """A new layer; models within are cloned, too, since their configs cannot hold every function."""
+    if not isinstance(layer, Sequential) and type(layer) is not Functional:
+        return layer._clone()
+    copy = clone_model(layer)
+    if not layer.trainable:
+        copy.trainable = False
+    return copy

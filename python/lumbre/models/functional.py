@@ -15,7 +15,8 @@ from lumbre.layers.context import describe
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.layer import Layer
-from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node, symbolic_op
+from lumbre.layers.operation import symbolic_op
+from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node
 from lumbre.models.copying import connected, flat_graph
 from lumbre.models.graph import Graph
 from lumbre.models.model import Model
@@ -131,6 +132,11 @@ class Functional(Model):
     def compute_output_shape(self, input_shape: Any) -> Any:
         inputs = tree.map_shape_structure(KerasTensor, input_shape)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers and ops of the graph, in the order in which they are called."""
+        return list(self._operations)
 
     # Calling
 

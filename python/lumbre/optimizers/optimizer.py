@@ -14,6 +14,7 @@ from lumbre.lookup import auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
 from lumbre.optimizers.schedules.schedule import check_rate
 from lumbre.optimizers.state import OptimizerState
+from lumbre.scopes import StatelessScope
 from lumbre.tensor import Variable
 
 
@@ -320,6 +321,42 @@ class Optimizer(OptimizerState):
         only_if(due, touched, lambda: self._update(means, variables))
         for s, c in zip(sums, collected, strict=True):
             s.assign(ops.where(due, ops.zeros_like(c), c))
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One step with other values of the parameters and of the optimizer's state, which stay as they are.
+
+        Args:
+            optimizer_variables: The values of `variables`.
+            grads: The gradients.
+            trainable_variables: The values of the parameters that the optimizer was built with.
+
+        Returns:
+            The new values of the parameters and of `variables`.
+
+        Raises:
+            ValueError: The optimizer is not built, or the number of values or a shape is another.
+
+        Source: `keras.optimizers.Optimizer.stateless_apply`.
+        """
+        if not self.built:
+            raise ValueError(
+                f"To call `stateless_apply`, {type(self).__name__} must be built (i.e. its variables must have "
+                "been created). You can build it via `optimizer.build(trainable_variables)`."
+            )
+        known = (("optimizer_variables", self.variables, optimizer_variables),)
+        known += (("trainable_variables", self._trainable_variables, trainable_variables),)
+        for name, variables, values in known:
+            if len(variables) != len(values):
+                raise ValueError(
+                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to the {len(variables)} "
+                    f"variables that the optimizer was built with. Received: {len(values)} values"
+                )
+        with StatelessScope([pair for _, v, values in known for pair in zip(v, values, strict=True)]) as scope:
+            self.apply(grads, self._trainable_variables)
+        trained, state = ([scope.get_current_value(v) for v in known[i][1]] for i in (1, 0))
+        return trained, state
 
     # ---------------------------------------------------------------------------- average
 

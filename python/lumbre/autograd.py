@@ -93,6 +93,10 @@ class Tensor:
         return len(self._a.shape)
 
     @property
+    def _keras_mask(self) -> Any:  # the name under which scripts look at the mask
+        return self._mask
+
+    @property
     def requires_grad(self) -> bool:
         return self._requires or self._node is not None
 
@@ -296,7 +300,12 @@ def kernel(name: str, *ins: Tensor, inout: Sequence[Any] = (), **attrs: Any) -> 
     Returns:
         The output, a tuple where the row has several, None where it has none.
     """
-    out = _core.call(name, ins, tuple(inout) if inout else None, attrs)
+    try:
+        out = _core.call(name, ins, tuple(inout) if inout else None, attrs)
+    except AttributeError:
+        if any(hasattr(t, "_keras_history") for t in ins):  # an op within this one has made a symbolic tensor
+            raise SymbolicOperand from None
+        raise
     if type(out) is not tuple:
         return wrap(out)
     return tuple(map(wrap, out)) or None

@@ -53,8 +53,8 @@ class DTypePolicy:
             )
         if name not in _NAMES:
             raise ValueError(
-                f"Cannot convert '{name}' to a DTypePolicy. Valid policies are the names of dtypes such as "
-                f"'float32'.{did_you_mean(name, _NAMES)}"
+                f"Cannot convert '{name}' to a mixed precision DTypePolicy. Valid policies are the names of "
+                f"dtypes such as 'float32'.{did_you_mean(name, _NAMES)}"
             )
         self._name = name
 

@@ -22,7 +22,7 @@ from lumbre.layers.around import (
     tracking_build,
     within,
 )
-from lumbre.layers.context import context, explain, shape_of, shapes_of, signature_of
+from lumbre.layers.context import Signature, context, explain, shape_of, shapes_of, signature_of
 from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.operation import Operation, checked_name
 from lumbre.layers.state import State
@@ -347,6 +347,8 @@ class Layer(State, StatelessCalls, Operation):
             kwargs = kwargs if positional else {**kwargs, "training": training}
         if signature.takes_mask and masks is not None and "mask" not in kwargs:
             kwargs = {**kwargs, "mask": masks}
+        if signature.masked:
+            kwargs = self._masks_by_name(signature, args, kwargs)
         try:
             with within(self):
                 outputs = self.call(*args, **kwargs)
@@ -360,6 +362,13 @@ class Layer(State, StatelessCalls, Operation):
         if now.watchers:
             tell_output(self, outputs)
         return outputs
+
+    @staticmethod
+    def _masks_by_name(signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name of a call, with `<argument>_mask` for each argument that carries a mask."""
+        bound = signature.bind(args, kwargs)
+        found = {f"{name}_mask": masks_of(bound.get(name)) for name in signature.masked}
+        return {**kwargs, **{k: m for k, m in found.items() if m is not None and bound.get(k) is None}}
 
     def _after_call(self, inputs: Any, masks: Any, outputs: Any) -> None:
         """Sets the outputs' masks and adds the penalty on the activity."""

@@ -83,6 +83,10 @@ class KerasTensor:
         return len(self.shape)
 
     @property
+    def _keras_mask(self) -> Any:
+        return self._mask
+
+    @property
     def size(self) -> int | None:
         size = 1
         for n in self.shape:

@@ -38,9 +38,12 @@ def clone_model(
     copy_layer = clone_function or _copy_layer
     if isinstance(model, Sequential):
         copy = type(model)(name=model.name)
+        copies: dict[int, Any] = {}  # a layer may be in the chain more than once
         for layer in model._layers:
-            entry = isinstance(layer, InputLayer)
-            copy.add(InputLayer.from_config(layer.get_config()) if entry else copy_layer(layer))
+            if id(layer) not in copies:
+                entry = isinstance(layer, InputLayer)
+                copies[id(layer)] = InputLayer.from_config(layer.get_config()) if entry else copy_layer(layer)
+            copy.add(copies[id(layer)])
     elif type(model) is Functional:
         made = {
             op.name: copy_layer(op)

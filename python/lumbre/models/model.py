@@ -175,10 +175,6 @@ class Model(Trainer, Layer):
         """What a notebook shows: the table of `summary`."""
         return _summary.as_html(self)
 
-    def get_compile_config(self) -> Any:
-        """The arguments of `compile`, or None before."""
-        return self.__dict__.get("_compile_config")
-
     def to_json(self, **kwargs: Any) -> str:
         """The model's class and config as JSON; keyword arguments go to `json.dumps`."""
         from lumbre.layers.serialization import serialize

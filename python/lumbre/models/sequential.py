@@ -118,7 +118,11 @@ class Sequential(Model):
                 f"Sequential model '{self.name}' has already been configured to use {kind}: an Input must be "
                 f"the first member. Received: {layer}"
             )
-        if any(layer.name == other.name for other in self._layers):
+        if layer is self or any(inner is self for inner in layer._flatten_layers()):
+            raise ValueError(
+                f"Sequential model '{self.name}' cannot be a layer of itself: '{layer.name}' would make a cycle"
+            )
+        if any(layer.name == other.name and layer is not other for other in self._layers):
             raise ValueError(
                 "All layers added to a Sequential model should have unique names. Name "
                 f"'{layer.name}' is already the name of a layer in this model. Update the `name` argument to "

@@ -223,7 +223,8 @@ def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int |
     if key not in tried:
         with np.errstate(over="ignore"):  # what is too large for float32 is refused, or allowed, as infinity
             x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
-        with autograd.no_grad():
+        state = [v for v in model.variables if not v.trainable]  # a layer of the user's may count its calls
+        with autograd.no_grad(), checks.values_kept(state):
             if is_overridden(model, f"{kind}_step"):
                 _build_custom(model, x, y, sample_weight)
             elif kind == "predict":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lumbre import metrics, optimizers
@@ -13,6 +14,7 @@ from lumbre.lookup import options, unknown_options
 from lumbre.training import arguments, loops
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
+from lumbre.training.compile_config import deserialized, serialized
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import (
     ArrayData,
@@ -108,8 +110,9 @@ class Trainer(BatchSteps):
             arguments.one_of("nan_policy", nan_policy, arguments.POLICIES)
         arguments.one_of("jit_compile", arguments.plain(jit_compile), ("auto", True, False, None))
         names = getattr(self, "output_names", None)
+        optimizer = optimizers.get(optimizer)
         made: dict[str, Any] = {
-            "optimizer": optimizers.get(optimizer),
+            "optimizer": optimizer,
             "loss": loss,
             "_compile_loss": None if loss is None else CompileLoss(loss, loss_weights, names),
             "_compile_metrics": _compile_metrics(metrics, weighted_metrics, names),
@@ -138,6 +141,43 @@ class Trainer(BatchSteps):
         }
         # Past `__setattr__`: optimizers and metrics in attributes would become parts of the layer.
         self.__dict__.update(made)
+
+    def get_compile_config(self: Any) -> dict[str, Any]:
+        """The arguments of `compile` as plain values; empty before.
+
+        Source: `keras.Model.get_compile_config`.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.layers.Dense(1)])
+            >>> model.compile("sgd", lumbre.losses.MeanSquaredError())
+            >>> config = model.get_compile_config()
+            >>> config["optimizer"]["class_name"], config["loss"]["class_name"]
+            ('SGD', 'MeanSquaredError')
+        """
+        return serialized(self._compile_config) if self.compiled else {}
+
+    def compile_from_config(self: Any, config: Mapping[str, Any]) -> None:
+        """Compiles the model as `get_compile_config` says, with an optimizer that has not learned yet.
+
+        Args:
+            config: What `get_compile_config` returned.
+
+        Raises:
+            ValueError: A class is not known.
+
+        Source: `keras.Model.compile_from_config`.
+        """
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"`compile()` was not called, since {type(self).__name__} has one of its own: override "
+                "`get_compile_config()` and `compile_from_config(config)`, too, or call `compile()` yourself",
+                stacklevel=2,
+            )
+            return
+        self.compile(**deserialized(config))
+        if self.built and self.trainable_variables:
+            self.optimizer.build(self.trainable_variables)
 
     @options
     def fit(

@@ -8,6 +8,13 @@ Example:
 
 from __future__ import annotations
 
-from lumbre.layers.dtype_policy import DTypePolicy, DTypePolicyMap, FloatDTypePolicy, deserialize, get, serialize
+from lumbre.layers.dtype_policy import (
+    DTypePolicy,
+    DTypePolicyMap,
+    FloatDTypePolicy,
+    deserialize,
+    get,
+    serialize,
+)
 
 __all__ = ["DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "get", "serialize"]

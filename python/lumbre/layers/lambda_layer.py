@@ -48,7 +48,9 @@ class Lambda(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
-            raise TypeError(f"Lambda: `function` must be callable. Received: {function} (of type {type(function)})")
+            raise TypeError(
+                f"Lambda: `function` must be callable. Received: {function} (of type {type(function)})"
+            )
         if arguments is not None and not isinstance(arguments, Mapping):
             raise ValueError(
                 "Lambda: `arguments` must be a dict from the names of the function's arguments to values. "
@@ -71,7 +73,11 @@ class Lambda(Layer):
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return infer(self, args, kwargs) if self._output_shape is None else super().compute_output_spec(*args, **kwargs)
+        return (
+            infer(self, args, kwargs)
+            if self._output_shape is None
+            else super().compute_output_spec(*args, **kwargs)
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if callable(self._output_shape):
@@ -145,7 +151,9 @@ def _read(value: Any, custom_objects: Any) -> Any:
             "and pass it in `custom_objects`, or write a layer of your own"
         )
     name = value["config"] if isinstance(value.get("config"), str) else value["class_name"]
-    function = (custom_objects or {}).get(name) or getattr(ops, name, None) or getattr(activations, name, None)
+    function = (
+        (custom_objects or {}).get(name) or getattr(ops, name, None) or getattr(activations, name, None)
+    )
     if function is None:
         raise ValueError(
             f"Unknown function '{name}' of a `Lambda` layer. Pass it in `custom_objects={{{name!r}: {name}}}`"

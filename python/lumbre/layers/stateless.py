@@ -60,7 +60,9 @@ class StatelessCalls:
                     f"{name}. Received list with length {len(values)}, but expected {len(variables)} variables."
                 )
         losses = None
-        with StatelessScope([pair for _, v, values in known for pair in zip(v, values, strict=True)]) as scope:
+        with StatelessScope(
+            [pair for _, v, values in known for pair in zip(v, values, strict=True)]
+        ) as scope:
             outputs = self(*args, **kwargs)
             if return_losses:
                 losses = self.losses

@@ -60,7 +60,12 @@ def flat_graph(graph: Any, inputs: Any, outputs: Any) -> dict[str, Any]:
     for node in graph.nodes:  # each before those that need its outputs
         entry = isinstance(node.operation, InputLayer)
         calls.append(
-            (node.operation, numbered(node.args), numbered(node.kwargs), None if entry else described(node.outputs))
+            (
+                node.operation,
+                numbered(node.args),
+                numbered(node.kwargs),
+                None if entry else described(node.outputs),
+            )
         )
         for t in node.output_tensors:
             numbers[id(t)] = len(numbers)

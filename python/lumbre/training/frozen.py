@@ -31,7 +31,9 @@ class TrainableState:
 
     def changed(self) -> list[Any]:
         """The layers that are not as they were: they themselves, or one of their Variables."""
-        variables = {id(v) for ref, value in self._variables if (v := ref()) is not None and v.trainable != value}
+        variables = {
+            id(v) for ref, value in self._variables if (v := ref()) is not None and v.trainable != value
+        }
         return [
             x
             for ref, value in self._layers

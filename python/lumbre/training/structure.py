@@ -131,9 +131,7 @@ def _sorted_items(structure: dict[Any, Any]) -> list[tuple[Any, Any]]:
     return [(key, structure[key]) for key in keys]
 
 
-def match(
-    y: Any, y_pred: Any, names: Names, wanted: Sequence[bool], what: str = "y_true"
-) -> list[Any]:
+def match(y: Any, y_pred: Any, names: Names, wanted: Sequence[bool], what: str = "y_true") -> list[Any]:
     """The targets (or weights) of each output, None where there are none.
 
     Args:

@@ -146,7 +146,7 @@ def test_a_loss_for_one_output_only() -> None:
     model.compile("sgd", loss={"p": "mse", "q": None})
     assert list(model.fit(X, TARGET, verbose=0).history) == ["loss"]
     model.compile("sgd", loss={"p": "mse"})
-    with pytest.raises(ValueError, match="output 'q' has no loss: expected keys .* or None to leave it out"):
+    with pytest.raises(ValueError, match=r"output 'q' has no loss: expected keys .* or None to leave it out"):
         model.fit(X, TARGET, verbose=0)
 
 

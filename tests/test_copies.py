@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import LABELS, ONE_HOT, TARGET, WIDTH, X, assert_captured
 
 import lumbre
 from keras_reference import keras
 from lumbre import layers
+from small_models import LABELS, ONE_HOT, TARGET, WIDTH, X, assert_captured
 
 FIT: dict[str, Any] = {"verbose": 0, "shuffle": False, "epochs": 2, "batch_size": 10}
 

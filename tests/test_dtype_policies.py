@@ -21,7 +21,8 @@ def test_policies_are_those_of_keras() -> None:
             policy.name, policy.compute_dtype, policy.variable_dtype, repr(policy), policy.get_config(),
             policies.get("float64").name, policies.get(policy) is policy, policies.get(None).name,
             policies.serialize(policy), policies.deserialize(policies.serialize(policy)) == policy,
-            policies.get(policies.serialize(policy)).name, policies.get(np.float16).name, policies.get("int32").name,
+            policies.get(policies.serialize(policy)).name, policies.get(np.float16).name,
+            policies.get("int32").name,
             lib.DTypePolicy is policies.DTypePolicy, policy == policies.DTypePolicy("float64"),
             policy.quantization_mode,
         ]  # fmt: skip

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import TARGET, WIDTH, X, assert_captured, filled
 
 import lumbre
 from keras_reference import close, keras
 from lumbre import layers
+from small_models import TARGET, WIDTH, X, assert_captured, filled
 
 
 def halved(x: Any) -> Any:
@@ -98,7 +98,7 @@ def test_lambdas_of_a_config_are_refused(part: str) -> None:
     config = layers.serialize(layers.Lambda(**given))
     assert "code" not in str(config)
     with pytest.raises(
-        ValueError, match="Requested the deserialization of a `Lambda` layer.*a function with a name"
+        ValueError, match=r"Requested the deserialization of a `Lambda` layer.*a function with a name"
     ):
         layers.deserialize(config, custom_objects={"halved": halved})
     # Nor is the code run that a config of Keras's brings along.
@@ -108,7 +108,7 @@ def test_lambdas_of_a_config_are_refused(part: str) -> None:
 
 
 def test_what_a_lambda_cannot_be_made_of() -> None:
-    with pytest.raises(TypeError, match="`function` must be callable. Received: 3"):
+    with pytest.raises(TypeError, match=r"`function` must be callable. Received: 3"):
         layers.Lambda(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`arguments` must be a dict"):
         layers.Lambda(halved, arguments=3)  # type: ignore[arg-type]
@@ -138,7 +138,8 @@ def test_wrappers_are_those_of_keras() -> None:
         results.append(
             (
                 [w.path for w in wrapper.weights], wrapper.built, wrapper.layer.built, sorted(config),
-                config["layer"]["class_name"], again.layer.units, again.layer is wrapper.layer, len(model.weights),
+                config["layer"]["class_name"], again.layer.units, again.layer is wrapper.layer,
+                len(model.weights),
             )
         )  # fmt: skip
         results.append(history)
@@ -151,6 +152,6 @@ def test_wrappers_are_those_of_keras() -> None:
 def test_input_specs_are_those_of_keras() -> None:
     for given in ({"shape": (None, 3)}, {"ndim": 2, "axes": {-1: 4}}, {"min_ndim": 1, "dtype": "float32"}):
         ours, theirs = lumbre.InputSpec(**given), keras.InputSpec(**given)
-        assert {k: v for k, v in ours.get_config().items()} == theirs.get_config()
+        assert ours.get_config() == theirs.get_config()
         assert repr(lumbre.InputSpec.from_config(ours.get_config())) == repr(ours)
         assert ours.ndim == theirs.ndim and ours.axes == theirs.axes

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import assert_captured, filled
 
 import lumbre
 from keras_reference import close, keras
+from small_models import assert_captured, filled
 
 RNG = np.random.default_rng(4)
 N, STEPS, FEATURES, CLASSES = 40, 5, 2, 3

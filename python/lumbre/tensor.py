@@ -99,7 +99,7 @@ class Variable:
     def __lumbre_tensor__(self) -> Tensor:
         """What `as_tensor` calls."""
         if scopes.open_scopes[0] and scopes.here.stateless is not None:
-            value = scopes.here.stateless.get_current_value(self)
+            value: Tensor | None = scopes.here.stateless.get_current_value(self)
             if value is not None:
                 return value
         return self._own_value()

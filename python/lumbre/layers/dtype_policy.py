@@ -47,9 +47,9 @@ class DTypePolicy:
             )
         if name in _MIXED:
             raise ValueError(
-                f"the dtype policy '{name}' is not available: there are no kernels that compute in {_MIXED[name]} "
-                "with float32 weights, and on a CPU they would gain nothing. Use 'float32' (the default); for "
-                f"weights and results stored in half the memory, '{_MIXED[name]}'"
+                f"the dtype policy '{name}' is not available: there are no kernels that compute in "
+                f"{_MIXED[name]} with float32 weights, and on a CPU they would gain nothing. Use 'float32' "
+                f"(the default); for weights and results stored in half the memory, '{_MIXED[name]}'"
             )
         if name not in _NAMES:
             raise ValueError(
@@ -156,8 +156,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     def __setitem__(self, key: str, policy: DTypePolicy) -> None:
         if key in self._policies:
             raise ValueError(
-                f"{key} already exists in the DTypePolicyMap with value {self._policies[key]}. Please make sure "
-                "to not use duplicated keys."
+                f"{key} already exists in the DTypePolicyMap with value {self._policies[key]}. Please make "
+                "sure to not use duplicated keys."
             )
         if not isinstance(policy, DTypePolicy):
             raise ValueError(

@@ -146,9 +146,9 @@ def _read(value: Any, custom_objects: Any) -> Any:
         return value
     if value["class_name"] == "__lambda__":
         raise ValueError(
-            "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. Running code "
-            "from a config would let whoever wrote it do anything. Give the layer a function with a name (`def`) "
-            "and pass it in `custom_objects`, or write a layer of your own"
+            "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. Running "
+            "code from a config would let whoever wrote it do anything. Give the layer a function with a "
+            "name (`def`) and pass it in `custom_objects`, or write a layer of your own"
         )
     name = value["config"] if isinstance(value.get("config"), str) else value["class_name"]
     function = (

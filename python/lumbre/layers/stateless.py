@@ -48,16 +48,19 @@ class StatelessCalls:
         """
         if not self.built:
             raise ValueError(
-                f"To call stateless_call, {type(self).__name__} must be built (i.e. its variables must have been "
-                "already created). You can build it by calling it on some data."
+                f"To call stateless_call, {type(self).__name__} must be built (i.e. its variables must have "
+                "been already created). You can build it by calling it on some data."
             )
-        known = (("trainable_variables", self.trainable_variables, trainable_variables),)
-        known += (("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),)
+        known = [
+            ("trainable_variables", self.trainable_variables, trainable_variables),
+            ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
+        ]
         for name, variables, values in known:
             if len(variables) != len(values):
                 raise ValueError(
-                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to {type(self).__name__}()."
-                    f"{name}. Received list with length {len(values)}, but expected {len(variables)} variables."
+                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to "
+                    f"{type(self).__name__}().{name}. Received list with length {len(values)}, but expected "
+                    f"{len(variables)} variables."
                 )
         losses = None
         with StatelessScope(

@@ -33,8 +33,8 @@ class Wrapper(Layer):
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(
-                f"Layer {layer} supplied to Wrapper isn't a supported layer type. Please ensure wrapped layer is "
-                "a valid layer of lumbre."
+                f"Layer {layer} supplied to Wrapper isn't a supported layer type. Please ensure wrapped "
+                "layer is a valid layer of lumbre."
             )
         super().__init__(**kwargs)
         self.layer = layer

@@ -127,8 +127,9 @@ class Graph:
         if t._keras_history is None:
             return f": it is computed from {t}, which no `Input` or layer made"
         return (
-            f": it is computed from '{t._keras_history[0].name}', an input of another model or one that is not "
-            f"among the inputs {ours}. Add it to `inputs`, or call the layers on tensors that come from these"
+            f": it is computed from '{t._keras_history[0].name}', an input of another model or one that is "
+            f"not among the inputs {ours}. Add it to `inputs`, or call the layers on tensors that come from "
+            "these"
         )
 
     def _depths(self, nodes: list[Node]) -> dict[int, int]:

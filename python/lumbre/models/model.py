@@ -23,7 +23,7 @@ def _is_functional(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 _graph_classes: dict[type, type] = {}
 
 
-def _graph_class(kind: type) -> type:
+def _graph_class(kind: type) -> Any:
     """A subclass of `Model` with `Functional` put beneath it, made once."""
     from lumbre.models.functional import Functional
 
@@ -32,7 +32,7 @@ def _graph_class(kind: type) -> type:
     return _graph_classes[kind]
 
 
-def _new_graph(kind: type) -> Any:
+def _new_graph(kind: type[Any]) -> Any:
     """An empty model of a class that describes itself as a graph, for the state of a copy."""
     made = _graph_class(kind)
     return made.__new__(made)

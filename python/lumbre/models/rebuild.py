@@ -9,7 +9,6 @@ import numpy as np
 
 from lumbre import ops, tree
 from lumbre.layers import serialization
-from lumbre.layers.layer import Layer
 from lumbre.layers.operation import OpNode
 from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case

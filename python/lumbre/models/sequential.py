@@ -120,7 +120,8 @@ class Sequential(Model):
             )
         if layer is self or any(inner is self for inner in layer._flatten_layers()):
             raise ValueError(
-                f"Sequential model '{self.name}' cannot be a layer of itself: '{layer.name}' would make a cycle"
+                f"Sequential model '{self.name}' cannot be a layer of itself: '{layer.name}' would make a "
+                "cycle"
             )
         if any(layer.name == other.name and layer is not other for other in self._layers):
             raise ValueError(

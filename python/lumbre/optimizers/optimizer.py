@@ -342,11 +342,13 @@ class Optimizer(OptimizerState):
         """
         if not self.built:
             raise ValueError(
-                f"To call `stateless_apply`, {type(self).__name__} must be built (i.e. its variables must have "
-                "been created). You can build it via `optimizer.build(trainable_variables)`."
+                f"To call `stateless_apply`, {type(self).__name__} must be built (i.e. its variables must "
+                "have been created). You can build it via `optimizer.build(trainable_variables)`."
             )
-        known = (("optimizer_variables", self.variables, optimizer_variables),)
-        known += (("trainable_variables", self._trainable_variables, trainable_variables),)
+        known = [
+            ("optimizer_variables", self.variables, optimizer_variables),
+            ("trainable_variables", self._trainable_variables, trainable_variables),
+        ]
         for name, variables, values in known:
             if len(variables) != len(values):
                 raise ValueError(

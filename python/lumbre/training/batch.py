@@ -79,8 +79,9 @@ class BatchSteps:
         if not parts:
             if training:
                 raise ValueError(
-                    f"No loss to compute. Provide a `loss` argument in `compile()`: model '{self.name}' has none for "
-                    f"its outputs {getattr(self, 'output_names', None) or ''}, and no layer adds one (`add_loss`)"
+                    f"No loss to compute. Provide a `loss` argument in `compile()`: model '{self.name}' has "
+                    f"none for its outputs {getattr(self, 'output_names', None) or ''}, and no layer adds "
+                    "one (`add_loss`)"
                 )
             return ops.zeros(())
         total = parts[0]

@@ -144,8 +144,8 @@ class CompileLoss(Tracked):
         left_out = [name for name in outputs if name not in spec]
         if left_out:
             raise ValueError(
-                f"The output {left_out[0]!r} has no loss: expected keys {list(outputs)} in the loss dict, but found "
-                f"loss.keys()={list(spec)}. Give it one, or None to leave it out of the training"
+                f"The output {left_out[0]!r} has no loss: expected keys {list(outputs)} in the loss dict, "
+                f"but found loss.keys()={list(spec)}. Give it one, or None to leave it out of the training"
             )
 
     def unbuild(self) -> None:

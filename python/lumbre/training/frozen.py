@@ -55,9 +55,9 @@ class TrainableState:
         names = [x.name for x in changed]
         checks.warn_once(
             model,
-            "A layer's `trainable` state has changed since the model was compiled, and the model is trained as "
-            "compiled. Please recompile your model (e.g. `model.compile(...)`) before calling `fit()` so the "
-            f"change takes effect. Changed layers: {names}",
+            "A layer's `trainable` state has changed since the model was compiled, and the model is trained "
+            "as compiled. Please recompile your model (e.g. `model.compile(...)`) before calling `fit()` so "
+            f"the change takes effect. Changed layers: {names}",
             f"trainable {names}",
         )
         layers = [(x, x._trainable) for x in changed]

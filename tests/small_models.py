@@ -52,3 +52,20 @@ def compiled(**options: Any) -> Any:
     model = build(lumbre)
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
     return model
+
+
+def filled(model: Any, seed: int = 3) -> Any:
+    """The model with small weights that depend on their order and shapes only."""
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(size=w.shape).astype("float32") * 0.4 for w in model.get_weights()])
+    return model
+
+
+def assert_captured(model: Any, *kinds: str) -> None:
+    """All steps of these kinds that a model has made, for every shape of batch, are recorded programs."""
+    for kind in kinds:
+        entries = model._runners[kind, False]._captured._entries.values()
+        assert entries, f"no {kind} step was made"
+        for entry in entries:
+            assert entry.reason is None, entry.reason
+            assert entry.program is not None, f"the {kind} step is not recorded yet"

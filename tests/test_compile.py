@@ -143,8 +143,11 @@ def test_a_loss_for_one_output_only() -> None:
     model = two_outputs(lumbre)
     model.compile("sgd", loss=["mse", None])
     assert list(model.fit(X, [TARGET, LABELS], verbose=0).history) == ["loss"]
-    model.compile("sgd", loss={"p": "mse"})
+    model.compile("sgd", loss={"p": "mse", "q": None})
     assert list(model.fit(X, TARGET, verbose=0).history) == ["loss"]
+    model.compile("sgd", loss={"p": "mse"})
+    with pytest.raises(ValueError, match=r"output 'q' has no loss: expected keys .* or None to leave it out"):
+        model.fit(X, TARGET, verbose=0)
 
 
 def test_losses_that_fit_no_output() -> None:

@@ -23,7 +23,7 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core absent config console lookup tree threads",
+        "_core absent config console lookup scopes tree threads",
         "arrays autograd capture profile watching",
         "ops",
         "gradient_tape tensor",
@@ -31,7 +31,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "utils",
         "random datasets preprocessing",
         "activations initializers regularizers constraints",
-        "layers losses metrics optimizers callbacks",
+        "dtype_policies layers losses metrics optimizers callbacks",
         "training",
         "models",
         "backend saving testing",

@@ -255,7 +255,7 @@ def test_a_batch_of_one_row_is_warned_of_once() -> None:
         )
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("kind", ["BatchNormalization", "LayerNormalization", "RMSNormalization"])
 def test_dtypes(kind: str, dtype: str) -> None:
     x = FLAT.astype("float64" if dtype == "float64" else "float32")
@@ -267,7 +267,7 @@ def test_dtypes(kind: str, dtype: str) -> None:
     else:
         assert y.dtype == expected.dtype.name
         assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
-    tolerance = {"float64": 1e-5, "float16": 4e-3, "bfloat16": 4e-2}[dtype.removeprefix("mixed_")]
+    tolerance = {"float64": 1e-5, "float16": 4e-3, "bfloat16": 4e-2}[dtype]
     np.testing.assert_allclose(
         np.asarray(y, "float32"), np.asarray(expected, "float32"), rtol=tolerance, atol=tolerance
     )

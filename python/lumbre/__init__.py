@@ -27,6 +27,7 @@ from lumbre import (  # isort: skip
     constraints,
     data,
     datasets,
+    dtype_policies,
     initializers,
     keras_alias,
     layers,
@@ -41,14 +42,15 @@ from lumbre import (  # isort: skip
     utils,
 )
 from lumbre.initializers import Initializer
-from lumbre.layers import Input, Layer
-from lumbre.layers.dtype_policy import DTypePolicy
-from lumbre.layers.input_spec import InputSpec
+from lumbre.layers import DTypePolicy, Input, InputSpec, Layer
+from lumbre.layers.operation import Operation
+from lumbre.layers.symbolic import KerasTensor
 from lumbre.losses import Loss
 from lumbre.metrics import Metric
-from lumbre.models import Model, Sequential
+from lumbre.models import Function, Model, Sequential
 from lumbre.optimizers import Optimizer
 from lumbre.regularizers import Regularizer
+from lumbre.scopes import StatelessScope, device, name_scope
 from lumbre.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -69,17 +71,21 @@ keras_alias.install()
 
 __all__ = [
     "DTypePolicy",
+    "Function",
     "GradientTape",
     "Initializer",
     "Input",
     "InputSpec",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
     "Model",
+    "Operation",
     "Optimizer",
     "Regularizer",
     "Sequential",
+    "StatelessScope",
     "Tensor",
     "Variable",
     "activations",
@@ -91,6 +97,8 @@ __all__ = [
     "constraints",
     "data",
     "datasets",
+    "device",
+    "dtype_policies",
     "get_num_threads",
     "grad",
     "initializers",
@@ -98,6 +106,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "name_scope",
     "no_grad",
     "ops",
     "optimizers",

@@ -102,6 +102,10 @@ class Tensor:
         return len(self._a.shape)
 
     @property
+    def _keras_mask(self) -> Any:  # the name under which scripts look at the mask
+        return self._mask
+
+    @property
     def requires_grad(self) -> bool:
         return self._requires or self._node is not None
 
@@ -120,6 +124,9 @@ class Tensor:
         if dtype is not None and np.dtype(dtype) != view.dtype:
             return view.astype(dtype)
         return view.copy() if copy else view
+
+    def __reduce__(self) -> Any:  # a copy has the values, and no history
+        return _copied, (self.numpy(), self.dtype, self._requires)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self._a.__dlpack__(**kwargs)
@@ -163,6 +170,11 @@ def wrap(array: _core.Array) -> Tensor:
     return t
 
 
+def _copied(values: np.ndarray, dtype: str, requires_grad: bool) -> Tensor:
+    """What a pickled or deep-copied tensor becomes."""
+    return Tensor(values, dtype, requires_grad)
+
+
 class SymbolicOperand(Exception):
     """An op met a symbolic tensor: `op` builds a graph node instead of computing."""
 
@@ -201,7 +213,12 @@ def kernel(name: str, *ins: Tensor, inout: Sequence[Any] = (), **attrs: Any) -> 
     Returns:
         The output, a tuple where the row has several, None where it has none.
     """
-    out = _core.call(name, ins, tuple(inout) if inout else None, attrs)
+    try:
+        out = _core.call(name, ins, tuple(inout) if inout else None, attrs)
+    except AttributeError:
+        if any(hasattr(t, "_keras_history") for t in ins):  # an op within this one has made a symbolic tensor
+            raise SymbolicOperand from None
+        raise
     if type(out) is not tuple:
         return wrap(out)
     return tuple(map(wrap, out)) or None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbre import _core, autograd, config, ops
+from lumbre import _core, autograd, config, ops, scopes
 from lumbre.arrays import values
 from lumbre.autograd import FLOATS, Tensor, as_tensor, wrap
 from lumbre.gradient_tape import use
@@ -60,17 +60,31 @@ class Variable:
                 raise ValueError(
                     f"Variable {name or ''}: the value has shape {value.shape}, expected {shape}"
                 )
-        self.cell = _core.Cell(value._a)
-        self.shape: tuple[int, ...] = self.cell.shape
-        self.dtype: str = self.cell.dtype
+        self._cell = _core.Cell(value._a)
+        self.shape: tuple[int, ...] = self._cell.shape
+        self.dtype: str = self._cell.dtype
         self.initializer = initializer
         self.name = name or "variable"
-        self.path = self.name
+        self.path = scopes.path_of(self.name)
         self.regularizer = regularizer
         self.constraint = constraint
         self.overwrite_with_gradient = False
         self.grad: Tensor | None = None
         self._trainable = trainable and self.dtype in FLOATS
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cell": self.numpy(), "grad": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cell = _core.Cell(as_tensor(state["_cell"], self.dtype)._a)
+
+    @property
+    def cell(self) -> Any:
+        """Where the value is kept; kernels that are given it update it in place."""
+        if scopes.open_scopes[0] and scopes.here.stateless is not None:
+            return scopes.here.stateless.cell_of(self, lambda value: _core.Cell(value._a))
+        return self._cell
 
     @property
     def trainable(self) -> bool:
@@ -86,7 +100,18 @@ class Variable:
 
     def __lumbre_tensor__(self) -> Tensor:
         """What `as_tensor` calls."""
-        t = wrap(self.cell.read())
+        if scopes.open_scopes[0] and scopes.here.stateless is not None:
+            value: Tensor | None = scopes.here.stateless.get_current_value(self)
+            if value is not None:
+                return value
+        return self._own_value()
+
+    def _own_value(self) -> Tensor:
+        """The value outside of any `StatelessScope`."""
+        return self._read(self._cell)
+
+    def _read(self, cell: Any) -> Tensor:
+        t = wrap(cell.read())
         t._var = self
         t.grad = self.grad
         t._requires = use(self) if autograd.mode.tapes else self._trainable
@@ -111,16 +136,27 @@ class Variable:
         Raises:
             ValueError: The shape differs.
         """
+        if scopes.open_scopes[0] and scopes.here.stateless is not None:
+            scopes.here.stateless.add_update((self, value))
+            return self
         with autograd.no_grad():
-            new = as_tensor(value, self.dtype)
-            if new.shape != self.shape:
-                raise ValueError(
-                    f"The shape of the target variable and the shape of the target value in "
-                    f"`variable.assign(value)` must match. variable.shape={self.shape}, Received: "
-                    f"value.shape={new.shape}. Target variable: {self!r}"
-                )
-            autograd.kernel("assign", new, inout=[self.cell])
+            autograd.kernel("assign", self._fitting(value), inout=[self._cell])
         return self
+
+    def _fitting(self, value: Any) -> Tensor:
+        """A value as a tensor of the variable's dtype.
+
+        Raises:
+            ValueError: It has another shape.
+        """
+        new = as_tensor(value, self.dtype)
+        if new.shape != self.shape:
+            raise ValueError(
+                f"The shape of the target variable and the shape of the target value in "
+                f"`variable.assign(value)` must match. variable.shape={self.shape}, Received: "
+                f"value.shape={new.shape}. Target variable: {self!r}"
+            )
+        return new
 
     def assign_add(self, value: Any) -> None:
         """Adds a value."""

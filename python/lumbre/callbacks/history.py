@@ -38,6 +38,9 @@ class History(Callback):
         self.epoch: list[int] = []
         self._epochs: dict[str, list[int]] = {}  # of each value: not every epoch has all of them
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}
+
     @property
     def model(self) -> Any:
         """The model, while it is in use: a record, which its model holds, does not keep it alive."""

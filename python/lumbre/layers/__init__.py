@@ -8,6 +8,7 @@ from lumbre.layers.core import Dense, Identity, Masking
 from lumbre.layers.dtype_policy import DTypePolicy
 from lumbre.layers.input_layer import Input, InputLayer
 from lumbre.layers.input_spec import InputSpec
+from lumbre.layers.lambda_layer import Lambda
 from lumbre.layers.layer import Layer
 from lumbre.layers.merging import (
     Add,
@@ -45,6 +46,7 @@ from lumbre.layers.regularization import (
 )
 from lumbre.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from lumbre.layers.serialization import deserialize, serialize
+from lumbre.layers.wrapper import Wrapper
 
 __all__ = [
     "ELU",
@@ -66,6 +68,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -85,6 +88,7 @@ __all__ = [
     "SpatialDropout3D",
     "Subtract",
     "UnitNormalization",
+    "Wrapper",
     "add",
     "average",
     "concatenate",

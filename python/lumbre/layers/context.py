@@ -9,6 +9,7 @@ from typing import Any
 
 from lumbre import tree
 from lumbre.lookup import did_you_mean
+from lumbre.scopes import here
 
 
 class Context(threading.local):
@@ -17,7 +18,7 @@ class Context(threading.local):
     def __init__(self) -> None:
         self.entry: Any = None  # the outermost layer being called
         self.training: bool | None = None
-        self.path: list[Any] = []  # the layers whose build or first call is under way
+        self.path = here.path  # the layers whose build or first call is under way, and scopes of names
         self.probe: Probe | None = None  # set while only shapes are computed
 
 
@@ -49,7 +50,7 @@ context = Context()
 class Signature:
     """What the call of a layer class accepts, found out once per class."""
 
-    __slots__ = ("default", "first", "names", "signature", "takes_mask", "takes_training")
+    __slots__ = ("default", "first", "masked", "names", "signature", "takes_mask", "takes_training")
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.signature = inspect.signature(call)
@@ -61,6 +62,8 @@ class Signature:
         self.first = self.names[0] if self.names else None
         self.takes_training = "training" in self.names
         self.takes_mask = "mask" in self.names
+        # Arguments with a mask of their own, as in `call(query, value, query_mask=None)`.
+        self.masked = tuple(name for name in self.names if f"{name}_mask" in self.names)
         default = self.signature.parameters["training"].default if self.takes_training else None
         self.default: bool | None = None if default is inspect.Parameter.empty else default
 
@@ -112,11 +115,23 @@ def explain(layer: Any, error: Exception, inputs: Any) -> None:
     if len(error.args) != 1 or not isinstance(error.args[0], str):
         return
     kind, text = type(layer).__name__, error.args[0]
+    if isinstance(error, RecursionError):
+        text = f"{text}{_cycle(layer)}"
     error.args = (
         f"Exception encountered when calling {kind}.call().\n\n{text}\n\n"
         f"Arguments received by {kind}.call() of layer '{layer.name}':\n  • inputs={describe(inputs)}",
     )
     vars(error)["_names_layer"] = True
+
+
+def _cycle(layer: Any) -> str:
+    """The layers that call each other in a circle, if the calls under way do that."""
+    names = [scope.name for scope in context.path]
+    if not names or names.index(names[-1]) == len(names) - 1:
+        return f": perhaps layer '{layer.name}' calls itself" if names == [layer.name] else ""
+    first = names.index(names[-1])
+    circle = names[first : names.index(names[-1], first + 1) + 1]
+    return f": the layers call each other in a circle, {' → '.join(circle)}"
 
 
 def describe(inputs: Any) -> str:

@@ -64,7 +64,18 @@ class InputLayer(Layer):
         self._dtype = config.floatx() if dtype is None else getattr(dtype, "__name__", None) or str(dtype)
         self.optional = optional
         self.built = True
+        self._connect(name)
+
+    def _connect(self, name: str | None) -> None:
         Node(self, (), {}, KerasTensor(self._batch_shape, self._dtype, name=name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tensor_name": self.output._name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        name = state.pop("_tensor_name")
+        super().__setstate__(state)
+        self._connect(name)
 
     @property
     def batch_shape(self) -> tuple[int | None, ...]:

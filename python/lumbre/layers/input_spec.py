@@ -56,6 +56,11 @@ class InputSpec:
             raise ValueError(f"Axis {max(self.axes)} is greater than the maximum allowed value: {top - 1}")
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments, those of Keras's in any case and others where they differ from the defaults."""
+        names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
+        return {**{name: getattr(self, name) for name in names}, **self._stated()}
+
+    def _stated(self) -> dict[str, Any]:
         """The arguments that differ from the defaults."""
         defaults = {"allow_last_axis_squeeze": False, "optional": False, "axes": {}}
         config = {k: v for k, v in vars(self).items() if v != defaults.get(k)}
@@ -69,7 +74,7 @@ class InputSpec:
         return cls(**config)
 
     def __repr__(self) -> str:
-        return f"InputSpec({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
+        return f"InputSpec({', '.join(f'{k}={v}' for k, v in self._stated().items())})"
 
     def problem(self, shape: Shape, dtype: str) -> str | None:
         """What is wrong with an input of this shape and dtype, or None."""

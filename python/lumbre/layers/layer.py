@@ -22,16 +22,18 @@ from lumbre.layers.around import (
     tracking_build,
     within,
 )
-from lumbre.layers.context import context, explain, shape_of, shapes_of, signature_of
+from lumbre.layers.context import Signature, context, explain, shape_of, shapes_of, signature_of
 from lumbre.layers.input_spec import InputSpec, check_inputs
+from lumbre.layers.operation import Operation, checked_name
 from lumbre.layers.state import State
+from lumbre.layers.stateless import StatelessCalls
 from lumbre.layers.symbolic import KerasTensor, computing, infer, symbolic_call
 from lumbre.lookup import auto_name, unknown_options
 from lumbre.tensor import Variable
 from lumbre.watching import now, tell_output
 
 
-class Layer(State):
+class Layer(State, StatelessCalls, Operation):
     """A function of tensors with weights: the base class of every layer and model.
 
     A subclass makes its weights in `build(input_shape)`, with `add_weight`, and computes in
@@ -81,15 +83,10 @@ class Layer(State):
                 f"Expected `trainable` to be a boolean. Received: trainable={trainable} "
                 f"(of type {type(trainable)})"
             )
-        name = auto_name(kind) if name is None else name
-        if not isinstance(name, str) or "/" in name:
-            raise ValueError(
-                "Argument `name` must be a string and cannot contain character `/`. "
-                f"Received: name={name} (of type {type(name)})"
-            )
-        self.name = name
+        self.name = checked_name(auto_name(kind) if name is None else name)
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._policy = policies.get(dtype)
+        policy = policies.get(dtype)
+        self._policy = policy[self.name] if isinstance(policy, policies.DTypePolicyMap) else policy
         self.autocast = autocast
         self.supports_masking = False
         self.input_spec: Any = None
@@ -131,6 +128,10 @@ class Layer(State):
         """The dtypes of the weights and of the computation."""
         return self._policy
 
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._policy = policies.get(value)
+
     @property
     def dtype(self) -> str:
         """The dtype of the weights."""
@@ -146,22 +147,7 @@ class Layer(State):
         """The dtype that inputs are cast to and outputs have."""
         return self._policy.compute_dtype
 
-    @property
-    def input(self) -> Any:
-        """The symbolic input of the layer's first symbolic call."""
-        return self._first_node("input").arguments()
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output of the layer's first symbolic call."""
-        return self._first_node("output").outputs
-
-    def _first_node(self, what: str) -> Any:
-        if not self._inbound_nodes:
-            raise AttributeError(
-                f"The layer {self.name} has never been called and thus has no defined {what}."
-            )
-        return self._inbound_nodes[0]
+    _what = "layer"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -361,6 +347,8 @@ class Layer(State):
             kwargs = kwargs if positional else {**kwargs, "training": training}
         if signature.takes_mask and masks is not None and "mask" not in kwargs:
             kwargs = {**kwargs, "mask": masks}
+        if signature.masked:
+            kwargs = self._masks_by_name(signature, args, kwargs)
         try:
             with within(self):
                 outputs = self.call(*args, **kwargs)
@@ -374,6 +362,13 @@ class Layer(State):
         if now.watchers:
             tell_output(self, outputs)
         return outputs
+
+    @staticmethod
+    def _masks_by_name(signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name of a call, with `<argument>_mask` for each argument that carries a mask."""
+        bound = signature.bind(args, kwargs)
+        found = {f"{name}_mask": masks_of(bound.get(name)) for name in signature.masked}
+        return {**kwargs, **{k: m for k, m in found.items() if m is not None and bound.get(k) is None}}
 
     def _after_call(self, inputs: Any, masks: Any, outputs: Any) -> None:
         """Sets the outputs' masks and adds the penalty on the activity."""
@@ -490,6 +485,10 @@ class Layer(State):
         if type(self).get_config is not Layer.get_config:
             return base
         return {**plain_arguments(self), **base}
+
+    def _clone(self) -> Any:
+        """A new layer like this one."""
+        return type(self).from_config(self.get_config())
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ def register(*classes: type) -> None:
     _classes.update({c.__name__: c for c in classes})
 
 
-def serialize(layer: Layer) -> dict[str, Any]:
+def serialize(layer: Any) -> dict[str, Any]:
     """A layer as a dict that `deserialize` reads: its class and its config, without weights.
 
     Example:
@@ -35,7 +35,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
         config["module"] = "keras.src.models.functional"
     elif kind.__name__ == "Sequential":
         config["module"] = "keras"
-    build_config = layer.get_build_config()
+    build_config = layer.get_build_config() if isinstance(layer, Layer) else None
     if build_config is not None:
         config["build_config"] = build_config
     return config

@@ -14,6 +14,7 @@ from lumbre.capture import Tracked, touch
 from lumbre.layers.context import context
 from lumbre.layers.tracking import TrackedDict, TrackedList
 from lumbre.random import SeedGenerator
+from lumbre.scopes import here
 from lumbre.tensor import Variable
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(len), type(lambda: 0), type})
@@ -64,6 +65,21 @@ class State(Tracked):
             _trainable=True,
         )
         return self
+
+    # Copies: of what the layer is, without the graphs that it is part of
+
+    _uncopied: frozenset[str] = frozenset({"_inbound_nodes", "_signature", "_fast", "_building"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name not in self._uncopied}
+        state["_followed"] = [n for n, v in state.items() if isinstance(v, (TrackedList, TrackedDict))]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        followed = state.pop("_followed")
+        self.__dict__.update(state)
+        for name in followed:  # they were copied as plain lists and dicts
+            self.__dict__[name] = self._tracked(self.__dict__[name])
 
     # Attributes
 
@@ -349,6 +365,8 @@ class State(Tracked):
             if context.probe is None:
                 self._losses.append(value)
                 self._mark_lossy()
+                if here.stateless is not None and here.stateless.collect_losses:
+                    here.stateless.add_loss(value)
 
     def _mark_lossy(self) -> None:
         self.__dict__["_lossy"] = True

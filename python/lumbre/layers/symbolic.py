@@ -70,6 +70,7 @@ class KerasTensor:
         self.ragged = False
         self._name = name
         self._keras_history: Any = None
+        self._mask: Any = None  # the symbolic mask that travels with a layer's output
 
     @property
     def name(self) -> str:
@@ -80,6 +81,10 @@ class KerasTensor:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def _keras_mask(self) -> Any:
+        return self._mask
 
     @property
     def size(self) -> int | None:
@@ -196,8 +201,28 @@ class KerasTensor:
     def __ge__(self, other: Any) -> Any:
         return ops.greater_equal(self, other)
 
+    def __xor__(self, other: Any) -> Any:
+        return ops.logical_xor(self, other)
+
+    def __ne__(self, other: object) -> Any:  # `==` asks whether it is the same tensor, as in Keras
+        return ops.not_equal(self, other)
+
+    __hash__ = object.__hash__
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return ops.round(self, ndigits or 0)
+
     def __getitem__(self, key: Any) -> Any:
-        return symbolic_op(get_item, (self, key), {})
+        return _nodes[0](get_item, (self, key), {})
+
+
+_nodes: list[Callable[..., Any]] = []
+
+
+def set_op_nodes(build: Callable[..., Any]) -> None:
+    """Says what becomes of an op that is called on symbolic tensors: `build(op, args, kwargs)`."""
+    _nodes[:] = [build]
+    set_symbolic(build)
 
 
 def get_item(x: Any, key: Any) -> Any:
@@ -238,51 +263,16 @@ class Node:
         return tensors[0] if len(tensors) == 1 else tensors
 
 
-class OpNode:
-    """An op in a functional model, called directly (`x + y`, `ops.relu(x)`)."""
-
-    built = True
-    trainable = False
-
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        self.function = function
-        self.op_name = function.__name__
-        self.name = auto_name(self.op_name) if name is None else name
-        self._inbound_nodes: list[Node] = []
-
-    @property
-    def class_label(self) -> str:
-        """What a summary calls the op's class: `greater_equal` is `GreaterEqual`."""
-        return "".join(part.capitalize() for part in self.op_name.split("_"))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(v, KerasTensor) for v in tree.flatten([list(args), kwargs])):
-            return symbolic_call(self, args, kwargs)
-        return self.function(*args, **kwargs)
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """The symbolic outputs for symbolic inputs."""
-        return infer(self.function, args, kwargs)
-
-    def __repr__(self) -> str:
-        return f"<Operation name={self.name}>"
-
-
-def symbolic_op(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Applies an op to symbolic tensors: a node of its own in the graph."""
-    return symbolic_call(OpNode(function), args, kwargs)
-
-
-set_symbolic(symbolic_op)
-
-
 def symbolic_call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Applies a layer or op to symbolic tensors and notes the call in the graph."""
     outputs = operation.compute_output_spec(*args, **kwargs)
 
     def fresh(t: Any) -> Any:
-        known = isinstance(t, KerasTensor) and t._keras_history is not None
-        return KerasTensor(t.shape, t.dtype) if known else t
+        if not isinstance(t, KerasTensor) or t._keras_history is None:
+            return t
+        made = KerasTensor(t.shape, t.dtype)
+        made._mask = t._mask
+        return made
 
     outputs = tree.map_structure(fresh, outputs)
     Node(operation, args, kwargs, outputs)
@@ -323,14 +313,20 @@ def _symbol(a: Any, b: Any) -> Any:
         return a
     if len(a.shape) != len(b.shape):
         raise ValueError(f"the rank of an output depends on sizes that are not known: {a.shape}, {b.shape}")
-    return KerasTensor([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
+    t = KerasTensor([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
+    if a._mask is not None and b._mask is not None:
+        t._mask = _symbol(a._mask, b._mask)
+    return t
 
 
 def _dry_run(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], probe: Probe) -> Any:
     def stand_in(value: Any) -> Any:
         if not isinstance(value, KerasTensor):
             return value
-        return autograd.dry_tensor(tuple(probe.size if n is None else n for n in value.shape), value.dtype)
+        t = autograd.dry_tensor(tuple(probe.size if n is None else n for n in value.shape), value.dtype)
+        if value._mask is not None:
+            t._mask = stand_in(value._mask)
+        return t
 
     before, context.probe = context.probe, probe
     try:

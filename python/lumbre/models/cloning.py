@@ -35,12 +35,15 @@ def clone_model(
         >>> lumbre.models.clone_model(model).count_params()
         8
     """
-    copy_layer = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    copy_layer = clone_function or _copy_layer
     if isinstance(model, Sequential):
         copy = type(model)(name=model.name)
+        copies: dict[int, Any] = {}  # a layer may be in the chain more than once
         for layer in model._layers:
-            entry = isinstance(layer, InputLayer)
-            copy.add(InputLayer.from_config(layer.get_config()) if entry else copy_layer(layer))
+            if id(layer) not in copies:
+                entry = isinstance(layer, InputLayer)
+                copies[id(layer)] = InputLayer.from_config(layer.get_config()) if entry else copy_layer(layer)
+            copy.add(copies[id(layer)])
     elif type(model) is Functional:
         made = {
             op.name: copy_layer(op)
@@ -58,3 +61,13 @@ def clone_model(
     if input_tensors is None:
         return copy
     return Functional(input_tensors, copy(input_tensors), name=model.name)
+
+
+def _copy_layer(layer: Any) -> Any:
+    """A new layer; models within are cloned, too, since their configs cannot hold every function."""
+    if not isinstance(layer, Sequential) and type(layer) is not Functional:
+        return layer._clone()
+    copy = clone_model(layer)
+    if not layer.trainable:
+        copy.trainable = False
+    return copy

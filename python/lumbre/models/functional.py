@@ -15,7 +15,10 @@ from lumbre.layers.context import describe
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.layer import Layer
-from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node, symbolic_op
+from lumbre.layers.operation import symbolic_op
+from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node
+from lumbre.lookup import did_you_mean
+from lumbre.models.copying import connected, flat_graph
 from lumbre.models.graph import Graph
 from lumbre.models.model import Model
 
@@ -56,16 +59,7 @@ class Functional(Model):
     ) -> None:
         _check_symbols(inputs, outputs)
         Layer.__init__(self, name=name, **kwargs)
-        paths = [path for path, _ in tree.flatten_with_path(outputs)]
-        graph = Graph(tree.flatten(inputs), tree.flatten(outputs), paths)
-        attributes = self.__dict__
-        attributes["_graph"] = graph
-        attributes["_inputs_struct"] = tree.map_structure(graph.resolve, inputs)
-        attributes["_outputs_struct"] = tree.map_structure(graph.resolve, outputs)
-        attributes["inputs"] = graph.inputs
-        attributes["outputs"] = [graph.resolve(t) for t in graph.outputs]
-        attributes["_operations"] = graph.operations
-        attributes["_specs"] = [_spec(t) for t in self.inputs]
+        graph = self._connect(inputs, outputs)
         self.input_names = [t._keras_history[0].name for t in self.inputs]
         self.output_names = [t._keras_history[0].name for t in self.outputs]
         _check_names(graph.operations)
@@ -76,6 +70,34 @@ class Functional(Model):
         self.built = True
         if not trainable:
             self.trainable = False
+
+    def _connect(self, inputs: Any, outputs: Any) -> Graph:
+        """Finds the calls between these tensors, which the model then consists of."""
+        paths = [path for path, _ in tree.flatten_with_path(outputs)]
+        graph = Graph(tree.flatten(inputs), tree.flatten(outputs), paths)
+        self.__dict__.update(
+            _graph=graph,
+            _inputs_struct=tree.map_structure(graph.resolve, inputs),
+            _outputs_struct=tree.map_structure(graph.resolve, outputs),
+            inputs=graph.inputs,
+            outputs=[graph.resolve(t) for t in graph.outputs],
+            _operations=graph.operations,
+        )
+        self.__dict__["_specs"] = [_spec(t) for t in self.inputs]
+        return graph
+
+    _uncopied = Model._uncopied | {
+        *("_inputs_struct", "_outputs_struct", "inputs", "outputs", "_operations", "_specs")
+    }
+
+    def __getstate__(self) -> dict[str, Any]:
+        flat = flat_graph(self._graph, self._inputs_struct, self._outputs_struct)
+        return {**super().__getstate__(), "_graph": flat}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        flat = state.pop("_graph")
+        super().__setstate__(state)
+        self._connect(*connected(flat))
 
     _graph: Graph
     _operations: list[Any]
@@ -111,6 +133,11 @@ class Functional(Model):
     def compute_output_shape(self, input_shape: Any) -> Any:
         inputs = tree.map_shape_structure(KerasTensor, input_shape)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers and ops of the graph, in the order in which they are called."""
+        return list(self._operations)
 
     # Calling
 
@@ -216,8 +243,15 @@ class Functional(Model):
 def _missing(key: str, given: dict[str, Any], expected: list[str]) -> str:
     return (
         f'Missing data for input "{key}". You passed a data dictionary with keys {list(given)}. '
-        f"Expected the following keys: {expected}"
+        f"Expected the following keys: {expected}{_nearest(key, given, expected)}"
     )
+
+
+def _nearest(key: str, given: dict[str, Any], expected: list[str]) -> str:
+    """The hint that one of the keys given may be meant by the one that is missing."""
+    spare = [name for name in given if name not in expected]
+    near = did_you_mean(key, spare)
+    return f". Did you mean '{key}' by {near.split()[-1]}" if near else ""
 
 
 def _spec(symbol: KerasTensor) -> InputSpec:

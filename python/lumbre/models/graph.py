@@ -110,7 +110,9 @@ class Graph:
                     isinstance(t._keras_history[0], InputLayer) and id(t) not in known
                 ):
                     where = ".".join(str(p) for p in path)
-                    raise ValueError(f"Output with path `{where}` is not connected to `inputs`")
+                    raise ValueError(
+                        f"Output with path `{where}` is not connected to `inputs`{self._foreign(t)}"
+                    )
                 node = self.node_of(t)
                 if id(node) not in met:
                     met[id(node)] = node
@@ -118,6 +120,17 @@ class Graph:
         # Inputs that nothing uses are part of the model, too.
         unused = {id(node): node for node in map(self.node_of, self.inputs) if id(node) not in met}
         return [*unused.values(), *met.values()]
+
+    def _foreign(self, t: KerasTensor) -> str:
+        """Which tensor the way back from an output ends at, and what can be done."""
+        ours = [known.name for known in self.inputs]
+        if t._keras_history is None:
+            return f": it is computed from {t}, which no `Input` or layer made"
+        return (
+            f": it is computed from '{t._keras_history[0].name}', an input of another model or one that is "
+            f"not among the inputs {ours}. Add it to `inputs`, or call the layers on tensors that come from "
+            "these"
+        )
 
     def _depths(self, nodes: list[Node]) -> dict[int, int]:
         """The length of the longest way from each call to an output."""

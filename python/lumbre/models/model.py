@@ -24,6 +24,21 @@ def _is_functional(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 _graph_classes: dict[type, type] = {}
 
 
+def _graph_class(kind: type) -> Any:
+    """A subclass of `Model` with `Functional` put beneath it, made once."""
+    from lumbre.models.functional import Functional
+
+    if kind not in _graph_classes:
+        _graph_classes[kind] = type(kind.__name__, (kind, Functional), {"__module__": kind.__module__})
+    return _graph_classes[kind]
+
+
+def _new_graph(kind: type[Any]) -> Any:
+    """An empty model of a class that describes itself as a graph, for the state of a copy."""
+    made = _graph_class(kind)
+    return made.__new__(made)
+
+
 class Model(Trainer, Layer):
     """Layers that are trained together.
 
@@ -52,6 +67,7 @@ class Model(Trainer, Layer):
     """
 
     _untracked = Trainer._untracked | Layer._untracked
+    _uncopied = Trainer._uncopied | Layer._uncopied
     _plain = frozenset({"optimizer", "loss", "history", "inputs", "outputs", "input_names", "output_names"})
     _passes_masks = True
 
@@ -72,14 +88,17 @@ class Model(Trainer, Layer):
 
         if _is_functional(args, kwargs) and not isinstance(self, Functional):
             # A subclass that describes itself as a graph: Functional is put beneath it.
-            kind = type(self)
-            if kind not in _graph_classes:
-                made = type(kind.__name__, (kind, Functional), {"__module__": kind.__module__})
-                _graph_classes[kind] = made
-            object.__setattr__(self, "__class__", _graph_classes[kind])
+            object.__setattr__(self, "__class__", _graph_class(type(self)))
             Functional.__init__(self, *args, **kwargs)  # type: ignore[arg-type]
             return
         super().__init__(*args, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        kind = type(self)
+        written = next((own for own, made in _graph_classes.items() if made is kind), None)
+        if written is None:
+            return super().__reduce_ex__(protocol)
+        return _new_graph, (written,), self.__getstate__()  # no module has the class that was put together
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
@@ -156,10 +175,6 @@ class Model(Trainer, Layer):
     def _repr_html_(self) -> str:
         """What a notebook shows: the table of `summary`."""
         return _summary.as_html(self)
-
-    def get_compile_config(self) -> Any:
-        """The arguments of `compile`, or None before."""
-        return self.__dict__.get("_compile_config")
 
     def to_json(self, **kwargs: Any) -> str:
         """The model's class and config as JSON; keyword arguments go to `json.dumps`."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from lumbre import ops, tree
 from lumbre.layers import serialization
-from lumbre.layers.layer import Layer
-from lumbre.layers.symbolic import KerasTensor, OpNode, get_item
+from lumbre.layers.operation import OpNode
+from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case
 
 
@@ -85,7 +85,7 @@ _CONSTANTS = ("__slice__", "__ellipsis__", "__numpy__", "__tensor__")
 
 
 def _operation_config(operation: Any) -> dict[str, Any]:
-    if isinstance(operation, Layer):
+    if not isinstance(operation, OpNode):
         return serialization.serialize(operation)
     return {
         "module": "keras.ops",

@@ -10,7 +10,8 @@ from lumbre.autograd import Tensor, as_tensor
 from lumbre.layers.around import attach_mask
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
-from lumbre.layers.symbolic import KerasTensor
+from lumbre.layers.symbolic import KerasTensor, Node
+from lumbre.models.copying import described, made
 from lumbre.models.model import Model
 
 
@@ -50,6 +51,19 @@ class Sequential(Model):
             self._extend()
         if not trainable:
             self.trainable = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tensors": [described(t) for t in self._tensors]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        outputs = state.pop("_tensors")
+        super().__setstate__({**state, "_tensors": []})
+        for layer, described_output in zip(self._layers, outputs, strict=False):
+            if not self._tensors:
+                self._tensors.append(layer.output)
+            else:
+                node = Node(layer, (self._tensors[-1],), {}, made(described_output))
+                self._tensors.append(node.outputs)
 
     # The symbolic tensors between the layers, as far as the chain has been applied to an input.
     _tensors: list[Any]
@@ -104,7 +118,12 @@ class Sequential(Model):
                 f"Sequential model '{self.name}' has already been configured to use {kind}: an Input must be "
                 f"the first member. Received: {layer}"
             )
-        if any(layer.name == other.name for other in self._layers):
+        if layer is self or any(inner is self for inner in layer._flatten_layers()):
+            raise ValueError(
+                f"Sequential model '{self.name}' cannot be a layer of itself: '{layer.name}' would make a "
+                "cycle"
+            )
+        if any(layer.name == other.name and layer is not other for other in self._layers):
             raise ValueError(
                 "All layers added to a Sequential model should have unique names. Name "
                 f"'{layer.name}' is already the name of a layer in this model. Update the `name` argument to "

@@ -14,6 +14,7 @@ from lumbre.lookup import auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
 from lumbre.optimizers.schedules.schedule import check_rate
 from lumbre.optimizers.state import OptimizerState
+from lumbre.scopes import StatelessScope
 from lumbre.tensor import Variable
 
 
@@ -128,7 +129,7 @@ class Optimizer(OptimizerState):
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
         self._no_decay: list[re.Pattern[str]] = []
-        self._no_decay_ids: set[int] = set()
+        self._not_decayed: list[Variable] = []
         self._iterations = self._own(Variable(0, dtype="int64", trainable=False, name="iteration"))
         self._learning_rate: Any = self._rate(learning_rate)
 
@@ -162,7 +163,7 @@ class Optimizer(OptimizerState):
     def build(self, variables: Iterable[Variable]) -> None:
         """Creates the slots of these variables, which are then the ones that can be updated."""
         self._trainable_variables = list(variables)
-        self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
+        self._number()
         if self.use_ema:
             self._averages = self.add_optimizer_variables(self._trainable_variables, "average")
         if self.gradient_accumulation_steps:
@@ -290,7 +291,7 @@ class Optimizer(OptimizerState):
             ops.optimizer_update("decay", decaying, [], [], rate, weight_decay=self.weight_decay)
 
     def _decays(self, variable: Variable) -> bool:
-        excluded = id(variable) in self._no_decay_ids
+        excluded = any(variable is v for v in self._not_decayed)
         return not excluded and not any(p.search(variable.name) for p in self._no_decay)
 
     def exclude_from_weight_decay(
@@ -303,7 +304,7 @@ class Optimizer(OptimizerState):
             var_names: Regular expressions; variables in whose name one is found are left alone.
         """
         self._no_decay = [re.compile(name) for name in var_names or ()]
-        self._no_decay_ids = {id(v) for v in var_list or ()}
+        self._not_decayed = list(var_list or ())
 
     def _accumulate(self, grads: list[Tensor], variables: list[Variable], steps: int) -> None:
         """Collects the gradients, and updates with their mean at every `steps`-th call.
@@ -320,6 +321,46 @@ class Optimizer(OptimizerState):
         only_if(due, touched, lambda: self._update(means, variables))
         for s, c in zip(sums, collected, strict=True):
             s.assign(ops.where(due, ops.zeros_like(c), c))
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One step with other values of the parameters and of the optimizer's state, which stay as they are.
+
+        Args:
+            optimizer_variables: The values of `variables`.
+            grads: The gradients.
+            trainable_variables: The values of the parameters that the optimizer was built with.
+
+        Returns:
+            The new values of the parameters and of `variables`.
+
+        Raises:
+            ValueError: The optimizer is not built, or the number of values or a shape is another.
+
+        Source: `keras.optimizers.Optimizer.stateless_apply`.
+        """
+        if not self.built:
+            raise ValueError(
+                f"To call `stateless_apply`, {type(self).__name__} must be built (i.e. its variables must "
+                "have been created). You can build it via `optimizer.build(trainable_variables)`."
+            )
+        known = [
+            ("optimizer_variables", self.variables, optimizer_variables),
+            ("trainable_variables", self._trainable_variables, trainable_variables),
+        ]
+        for name, variables, values in known:
+            if len(variables) != len(values):
+                raise ValueError(
+                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to the {len(variables)} "
+                    f"variables that the optimizer was built with. Received: {len(values)} values"
+                )
+        with StatelessScope(
+            [pair for _, v, values in known for pair in zip(v, values, strict=True)]
+        ) as scope:
+            self.apply(grads, self._trainable_variables)
+        trained, state = ([scope.get_current_value(v) for v in known[i][1]] for i in (1, 0))
+        return trained, state
 
     # ---------------------------------------------------------------------------- average
 

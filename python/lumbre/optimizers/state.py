@@ -34,6 +34,14 @@ class OptimizerState(Tracked):
         self._trainable_variables: list[Variable] = []
         self._index: dict[int, int] = {}
 
+    def _number(self) -> None:
+        """Gives each parameter its place among the slots."""
+        self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # of a copy, whose Variables are its own
+        self.__dict__.update(state)
+        self._number()
+
     def _rate(self, learning_rate: Any) -> Any:
         """The learning rate as it is kept: a schedule, a function, or a Variable."""
         if callable(learning_rate) and not isinstance(learning_rate, (Tensor, Variable)):

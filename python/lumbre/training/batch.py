@@ -78,7 +78,11 @@ class BatchSteps:
             parts.append(ops.sum(penalty) if penalty.ndim else autograd.as_tensor(penalty))
         if not parts:
             if training:
-                raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+                raise ValueError(
+                    f"No loss to compute. Provide a `loss` argument in `compile()`: model '{self.name}' has "
+                    f"none for its outputs {getattr(self, 'output_names', None) or ''}, and no layer adds "
+                    "one (`add_loss`)"
+                )
             return ops.zeros(())
         total = parts[0]
         for part in parts[1:]:

@@ -112,22 +112,41 @@ class CompileLoss(Tracked):
         """Decides which loss belongs to which output, from tensors or arrays of one batch."""
         names = self.output_names
         specs = spread(self._loss, y_pred, names, _is_leaf, self._error)
+        self._check_all_named(y_pred)
         wanted = [spec is not None for spec in specs]
         targets = match(y_true, y_pred, names, wanted)
         weights = self._spread_weights(y_pred, wanted)
-        entries = []
-        labels = output_names(y_pred, names)
-        for i, output in enumerate(tree.flatten(y_pred)):
-            if specs[i] is None:
-                continue
-            if targets[i] is None:
-                raise no_targets(labels[i] or i, "a loss")
-            loss = get_loss(specs[i], targets[i], output)
-            entries.append(Entry(i, loss, weights[i], labels[i] or loss.name, tuple(output.shape)))
+        outputs = tree.flatten(y_pred)
+        found: list[losses.Loss | None] = [None] * len(outputs)
+        for i, output in enumerate(outputs):
+            if wanted[i]:
+                if targets[i] is None:
+                    raise no_targets(output_names(y_pred, names)[i] or i, "a loss")
+                found[i] = get_loss(specs[i], targets[i], output)
+        named = names is not None and len(names) == len(outputs)
+        labels = output_names(y_pred, names if named else [loss.name if loss else "" for loss in found])
+        entries = [
+            Entry(i, loss, weights[i], labels[i] or loss.name, tuple(outputs[i].shape))
+            for i, loss in enumerate(found)
+            if loss is not None
+        ]
         if len(entries) > 1:
             self.metrics = [metrics.Mean(name=name) for name in _unique(e.name for e in entries)]
         self._outputs = tree.map_structure(lambda _: None, y_pred)
         self._entries, self._wanted, self.built = entries, wanted, True
+
+    def _check_all_named(self, y_pred: Any) -> None:
+        """Refuses a dict of losses that says nothing of an output."""
+        spec, names = self._loss, self.output_names
+        if not isinstance(spec, dict) or not tree.is_nested(y_pred):
+            return
+        outputs = y_pred if isinstance(y_pred, dict) and set(spec) <= set(y_pred) else names or ()
+        left_out = [name for name in outputs if name not in spec]
+        if left_out:
+            raise ValueError(
+                f"The output {left_out[0]!r} has no loss: expected keys {list(outputs)} in the loss dict, "
+                f"but found loss.keys()={list(spec)}. Give it one, or None to leave it out of the training"
+            )
 
     def unbuild(self) -> None:
         """Forgets what `build` decided: the batch it was decided from was refused."""
@@ -218,7 +237,7 @@ class CompileLoss(Tracked):
 
     def _error(self, reason: str) -> Exception:
         return ValueError(
-            f"The `loss` argument does not match the model's outputs: {reason}. Expected keys "
+            f"The `loss` argument does not match the model's outputs: {reason} Expected keys "
             f"{self.output_names} in loss dict, or a list in their order. Received: loss={self._loss}"
         )
 
@@ -239,7 +258,7 @@ def match_weights(sample_weight: Any, y_pred: Any, names: Names, wanted: list[bo
         keys = output_names(y_pred, names)
         if set(sample_weight) <= set(keys):
             return [sample_weight.get(key) for key in keys]
-    return match(sample_weight, y_pred, names, wanted)
+    return match(sample_weight, y_pred, names, wanted, "sample_weight")
 
 
 def _is_leaf(spec: Any) -> bool:

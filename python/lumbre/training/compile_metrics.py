@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lumbre import metrics as metrics_module
@@ -105,13 +105,22 @@ class CompileMetrics(Metric):
             for i, identifiers in enumerate(lists)
             for identifier in identifiers
         ]
-        prefixes = output_names(y_pred, self.output_names) if len(outputs) > 1 else [None]
+        prefixes = self._prefixes(y_pred, len(outputs))
         names = _log_names([(prefixes[i], is_weighted, metric.name) for i, is_weighted, metric in found])
         self._entries = tuple(
             (i, is_weighted, name, metric)
             for (i, is_weighted, metric), name in zip(found, names, strict=True)
         )
         self._wanted, self.built = wanted, True
+
+    def _prefixes(self, y_pred: Any, count: int) -> Sequence[str | None]:
+        """What the names in the logs begin with, for each output."""
+        if count == 1:
+            return [None]
+        known = self.output_names
+        if known and len(known) == count and not isinstance(y_pred, dict):
+            return known  # a list of outputs; losses say in which dict within it one is, too
+        return output_names(y_pred, known)
 
     def by_name(self) -> dict[str, Metric]:
         """The metrics by their names in the logs; none before `build`."""
@@ -163,7 +172,7 @@ class CompileMetrics(Metric):
             return ValueError(
                 f"Invalid `{argument}`. `{argument}` should contain metrics objects and either be a "
                 f"dict or a list matching the output names of the functional model {self.output_names} "
-                f"or match the output structure of the model: {reason}.\nReceived: {argument}={spec}"
+                f"or match the output structure of the model: {reason}\nReceived: {argument}={spec}"
             )
 
         parts = spread(spec, y_pred, self.output_names, lambda part: True, error)

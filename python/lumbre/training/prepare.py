@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-import weakref
 from typing import Any
 
 import numpy as np
@@ -339,7 +338,8 @@ def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int |
     if key not in tried:
         with np.errstate(over="ignore"):  # what is too large for float32 is refused, or allowed, as infinity
             x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
-        with autograd.no_grad():
+        state = [v for v in model.variables if not v.trainable]  # a layer of the user's may count its calls
+        with autograd.no_grad(), checks.values_kept(state):
             if is_overridden(model, f"{kind}_step"):
                 _build_custom(model, x, y, sample_weight)
             elif kind == "predict":
@@ -394,7 +394,6 @@ def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
 
 
 def _build_optimizer(model: Any) -> None:
-    _warn_if_trainable_changed(model)
     if model.optimizer is None or model.optimizer.built or not model.built:
         return
     variables = model.trainable_variables
@@ -402,23 +401,3 @@ def _build_optimizer(model: Any) -> None:
         model.optimizer.build(variables)
     elif not is_overridden(model, "train_step"):
         warnings.warn("The model does not have any trainable weights.", stacklevel=4)
-
-
-def trainable_state(model: Any) -> dict[Any, bool]:
-    """Which layers are trainable now, by weak references to them."""
-    return {weakref.ref(layer): layer.trainable for layer in model._flatten_layers()}
-
-
-def _warn_if_trainable_changed(model: Any) -> None:
-    before = model.__dict__.get("_compiled_trainable", {})
-    now = trainable_state(model)
-    changed = [layer().name for layer, trainable in now.items() if before.get(layer, trainable) != trainable]
-    if changed:
-        warnings.warn(
-            "A layer's `trainable` state has changed since the model was compiled. This can result in "
-            "unexpected behavior, as the compiled optimizer and loss functions may not track the "
-            "correct variables. Please recompile your model (e.g. `model.compile(...)`) before calling "
-            f"`fit()` or `evaluate()` so the change takes effect. Changed layers: {changed}",
-            stacklevel=4,
-        )
-        model.__dict__["_compiled_trainable"] = now

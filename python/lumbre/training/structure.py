@@ -70,10 +70,11 @@ def _single(
         keys = list(spec)
         if len(keys) == 1 and (not names or len(names) != 1 or keys[0] == names[0]):
             return spec[keys[0]]
-        raise error(f"it has the keys {keys}, the model one output{f' {names[0]!r}' if names else ''}")
+        hint = "".join(did_you_mean(key, names or ()) for key in keys)
+        raise error(f"it has the keys {keys}, the model one output{f' {names[0]!r}' if names else ''}.{hint}")
     if len(spec) == 1:
         return spec[0]
-    raise error(f"it has {len(spec)} members, the model one output")
+    raise error(f"it has {len(spec)} members, the model one output.")
 
 
 def _by_key(
@@ -95,12 +96,12 @@ def _by_key(
     if names and len(names) == count and set(spec) <= set(names):
         return [spec.get(name) for name in names]
     known = list(y_pred) if isinstance(y_pred, dict) else list(names or [])
-    hints = "".join(did_you_mean(key, known) for key in spec if key not in known)
-    raise error(
-        f"its keys are {list(spec)}, the outputs are named {known}.{hints}"
-        if hints
-        else f"its keys are {list(spec)}, the outputs are named {known}"
-    )
+    raise error(f"its keys are {list(spec)}, the outputs are named {known}.{_hints(spec, known)}")
+
+
+def _hints(keys: Any, known: Sequence[str]) -> str:
+    """The nearest of the known keys for each that is not one of them."""
+    return "".join(did_you_mean(key, known) for key in keys if key not in known)
 
 
 def _by_position(
@@ -120,7 +121,7 @@ def _by_position(
         return result
     if len(spec) == count:
         return list(spec)
-    raise error(f"it has {len(spec)} members, the model {count} outputs")
+    raise error(f"it has {len(spec)} members, the model {count} outputs.")
 
 
 def _sorted_items(structure: dict[Any, Any]) -> list[tuple[Any, Any]]:
@@ -130,7 +131,7 @@ def _sorted_items(structure: dict[Any, Any]) -> list[tuple[Any, Any]]:
     return [(key, structure[key]) for key in keys]
 
 
-def match(y: Any, y_pred: Any, names: Names, wanted: Sequence[bool]) -> list[Any]:
+def match(y: Any, y_pred: Any, names: Names, wanted: Sequence[bool], what: str = "y_true") -> list[Any]:
     """The targets (or weights) of each output, None where there are none.
 
     Args:
@@ -139,6 +140,7 @@ def match(y: Any, y_pred: Any, names: Names, wanted: Sequence[bool]) -> list[Any
         y_pred: What the model returned.
         names: The model's names of its outputs.
         wanted: Whether each output has a loss.
+        what: What `y` is called in an error.
 
     Raises:
         ValueError: They do not fit together.
@@ -162,9 +164,11 @@ def match(y: Any, y_pred: Any, names: Names, wanted: Sequence[bool]) -> list[Any
         return [next(rest) if w else None for w in wanted]
     if isinstance(y, dict) and is_flat(y_pred) is False and len(flat) == count:
         return flat
+    known = list(y_pred) if isinstance(y_pred, dict) else list(names or ())
+    hints = _hints(y, known) if isinstance(y, dict) else ""
     raise ValueError(
-        "y_true and y_pred have different structures.\n"
-        f"y_true: {tree.map_structure(lambda _: '*', y)}\n"
+        f"{what} and y_pred have different structures.\n"
+        f"{what}: {tree.map_structure(lambda _: '*', y)}\n"
         f"y_pred: {tree.map_structure(lambda _: '*', y_pred)}\n"
-        + (f"The outputs are named {list(names)}.\n" if names else "")
+        + (f"The outputs are named {known}.{hints}\n" if known else "")
     )

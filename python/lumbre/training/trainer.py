@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lumbre import metrics, optimizers
@@ -12,6 +15,7 @@ from lumbre.training import arguments, loops
 from lumbre.training.arrays import to_arrays
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
+from lumbre.training.compile_config import deserialized, serialized
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import (
     ArrayData,
@@ -19,11 +23,11 @@ from lumbre.training.data import (
     given_or_balanced,
     split_off,
 )
+from lumbre.training.frozen import TrainableState
 from lumbre.training.iterables import is_source
 from lumbre.training.prepare import (
     admit,
     make_feed,
-    trainable_state,
     validation_parts,
     warn_of_sorted_labels,
 )
@@ -43,6 +47,9 @@ class Trainer(BatchSteps):
     """
 
     # Set while training without being part of the computation: recorded steps stay valid.
+    _uncopied: frozenset[str] = frozenset(
+        {"_runners", "_tried", "_said", "_kept_logs", "_fit_token", "_watchers"}
+    )
     _untracked: frozenset[str] = frozenset({"history", "stop_training", "stop_evaluating", "stop_predicting"})
 
     loss: Any = None
@@ -103,8 +110,9 @@ class Trainer(BatchSteps):
             arguments.one_of("nan_policy", nan_policy, arguments.POLICIES)
         arguments.one_of("jit_compile", arguments.plain(jit_compile), ("auto", True, False, None))
         names = getattr(self, "output_names", None)
+        optimizer = optimizers.get(optimizer)
         made: dict[str, Any] = {
-            "optimizer": optimizers.get(optimizer),
+            "optimizer": optimizer,
             "loss": loss,
             "_compile_loss": None if loss is None else CompileLoss(loss, loss_weights, names),
             "_compile_metrics": _compile_metrics(metrics, weighted_metrics, names),
@@ -115,7 +123,7 @@ class Trainer(BatchSteps):
             "nan_policy": nan_policy,
             "stop_training": False,
             "compiled": True,
-            "_compiled_trainable": trainable_state(self),
+            "_compiled_trainable": TrainableState(self),
             "_tried": set(),
             "_said": set(),
             "_runners": {},
@@ -133,6 +141,43 @@ class Trainer(BatchSteps):
         }
         # Past `__setattr__`: optimizers and metrics in attributes would become parts of the layer.
         self.__dict__.update(made)
+
+    def get_compile_config(self: Any) -> dict[str, Any]:
+        """The arguments of `compile` as plain values; empty before.
+
+        Source: `keras.Model.get_compile_config`.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.layers.Dense(1)])
+            >>> model.compile("sgd", lumbre.losses.MeanSquaredError())
+            >>> config = model.get_compile_config()
+            >>> config["optimizer"]["class_name"], config["loss"]["class_name"]
+            ('SGD', 'MeanSquaredError')
+        """
+        return serialized(self._compile_config) if self.compiled else {}
+
+    def compile_from_config(self: Any, config: Mapping[str, Any]) -> None:
+        """Compiles the model as `get_compile_config` says, with an optimizer that has not learned yet.
+
+        Args:
+            config: What `get_compile_config` returned.
+
+        Raises:
+            ValueError: A class is not known.
+
+        Source: `keras.Model.compile_from_config`.
+        """
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"`compile()` was not called, since {type(self).__name__} has one of its own: override "
+                "`get_compile_config()` and `compile_from_config(config)`, too, or call `compile()` yourself",
+                stacklevel=2,
+            )
+            return
+        self.compile(**deserialized(config))
+        if self.built and self.trainable_variables:
+            self.optimizer.build(self.trainable_variables)
 
     @options
     def fit(
@@ -210,13 +255,7 @@ class Trainer(BatchSteps):
         arguments.check_shuffle(shuffle)
         arguments.check_callbacks(callbacks)
         policy = arguments.nan_policy(self, callbacks)
-        token = object()
-        if self.__dict__.setdefault("_fit_token", token) is not token:
-            raise RuntimeError(
-                f"model '{self.name}' is being trained: `fit` was called again before it returned. Wait "
-                "for it, or train a copy (`clone_model`)"
-            )
-        try:
+        with self._being_trained():
             whole = None
             if validation_split and validation_data is None:
                 if is_source(x):
@@ -250,8 +289,6 @@ class Trainer(BatchSteps):
                     del self._watchers
                 if self.optimizer is not None and self.optimizer.built:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
-        finally:
-            del self.__dict__["_fit_token"]
         return self.history  # type: ignore[no-any-return]
 
     def evaluate(
@@ -394,6 +431,25 @@ class Trainer(BatchSteps):
 
     # Within
 
+    @contextlib.contextmanager
+    def _being_trained(self: Any) -> Iterator[None]:
+        """Within it no other `fit` may begin, and what is trainable is what was when compiling.
+
+        Raises:
+            RuntimeError: The model is being trained already.
+        """
+        token = object()
+        if self.__dict__.setdefault("_fit_token", token) is not token:
+            raise RuntimeError(
+                f"model '{self.name}' is being trained: `fit` was called again before it returned. Wait "
+                "for it, or train a copy (`clone_model`)"
+            )
+        try:
+            with self._compiled_trainable.applied(self):
+                yield
+        finally:
+            del self.__dict__["_fit_token"]
+
     @staticmethod
     def _checked(batch_size: Any, steps: Any, verbose: Any, callbacks: Any) -> tuple[int | None, int | None]:
         """The arguments that `evaluate` and `predict` share, checked."""
@@ -406,9 +462,10 @@ class Trainer(BatchSteps):
     ) -> Any:
         batch = (to_arrays(x, "x"), to_arrays(y, "y"), to_arrays(sample_weight, "sample_weight"))
         policy = arguments.nan_policy(self) if kind == "train" else "allow"
-        admit(self, kind, batch, policy, class_weight)
-        self.reset_metrics()
-        self._runner(kind).run_batch(batch)
+        with self._compiled_trainable.applied(self) if kind == "train" else contextlib.nullcontext():
+            admit(self, kind, batch, policy, class_weight)
+            self.reset_metrics()
+            self._runner(kind).run_batch(batch)
         logs = self._read_logs(kind)
         return logs if return_dict else self._values_in_order(logs)
 

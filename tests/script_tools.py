@@ -24,7 +24,7 @@ def plane(n: int = 256, features: int = 8, seed: int = 0) -> tuple[np.ndarray, n
 
 
 def same_start(model: Any, seed: int = 0) -> None:
-    """Sets the matrices of a built model to Glorot's uniform numbers from a seed, in the order of its weights."""
+    """Sets the matrices of a built model to Glorot's uniform numbers from a seed."""
     rng = np.random.default_rng(seed)
     weights = []
     for value in model.get_weights():

@@ -1,4 +1,4 @@
-"""Keras scripts of the forms people write, run by the real Keras and, with the import line changed, by Lumbre.
+"""Scripts of the forms that Keras users write, run by the real Keras and, the import line changed, by Lumbre.
 
 Each file in `scripts/` is run twice in this process. What must agree: every loss to 1e-4, the keys of every
 `History`, and every line as it finally stands in the terminal, but for times and the last digit of numbers.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import keras_reference  # noqa: F401  (the real Keras, or the tests are skipped)
+import keras_reference
 import lumbre
 
 SCRIPTS = sorted(Path(__file__).with_name("scripts").glob("*.py"))
@@ -108,7 +108,7 @@ def squeezed(line: str) -> str:
 
 @pytest.fixture
 def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every shuffle of n samples gives the same order: Keras draws one more than it uses, before the first."""
+    """Every shuffle of n samples gives the same order: Keras draws one more than it uses, at the start."""
 
     def permutation(x: Any) -> np.ndarray:
         rows = np.arange(x) if isinstance(x, (int, np.integer)) else np.array(x)

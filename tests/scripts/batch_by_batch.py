@@ -2,11 +2,14 @@
 
 import keras
 import numpy as np
+
 from script_tools import blobs, same_start
 
 keras.utils.set_random_seed(25)
 x, y = blobs(256)
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3, "softmax")])
+model = keras.Sequential(
+    [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3, "softmax")]
+)
 same_start(model)
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 losses = []

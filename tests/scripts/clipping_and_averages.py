@@ -1,6 +1,7 @@
 """Clipped gradients, gradients of several batches added up, averaged weights."""
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(34)

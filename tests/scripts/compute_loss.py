@@ -2,6 +2,7 @@
 
 import keras
 from keras import ops
+
 from script_tools import plane, same_start
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import layers
+
 from script_tools import blobs, same_start
 
 keras.utils.set_random_seed(31)

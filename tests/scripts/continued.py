@@ -1,6 +1,7 @@
 """Training that goes on: initial_epoch, validation every second epoch, the whole history."""
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(33)

@@ -1,6 +1,7 @@
 """A callback of one's own with every hook, that stops training when it is good enough."""
 
 import keras
+
 from script_tools import blobs, same_start
 
 
@@ -26,7 +27,9 @@ class Watch(keras.callbacks.Callback):
 
 keras.utils.set_random_seed(21)
 x, y = blobs(256)
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(3, "softmax")])
+model = keras.Sequential(
+    [keras.Input((8,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(3, "softmax")]
+)
 same_start(model)
 model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
 history = model.fit(x, y, epochs=10, batch_size=32, verbose=0, validation_split=0.25, callbacks=[Watch()])

@@ -2,6 +2,7 @@
 
 import keras
 from keras import ops
+
 from script_tools import plane, same_start
 
 
@@ -12,7 +13,9 @@ class Linear(keras.layers.Layer):
         self.rate = rate
 
     def build(self, input_shape):
-        self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer="random_normal", trainable=True)
+        self.w = self.add_weight(
+            shape=(input_shape[-1], self.units), initializer="random_normal", trainable=True
+        )
         self.b = self.add_weight(shape=(self.units,), initializer="zeros", trainable=True)
 
     def call(self, inputs):
@@ -26,7 +29,9 @@ class Linear(keras.layers.Layer):
 
 keras.utils.set_random_seed(11)
 x, y = plane(200)
-model = keras.Sequential([keras.Input((8,)), Linear(16), keras.layers.Activation("relu"), Linear(1, rate=0.0)])
+model = keras.Sequential(
+    [keras.Input((8,)), Linear(16), keras.layers.Activation("relu"), Linear(1, rate=0.0)]
+)
 same_start(model)
 model.compile(optimizer="sgd", loss="mse")
 history = model.fit(x, y, epochs=3, batch_size=20)

@@ -2,6 +2,7 @@
 
 import keras
 from keras import ops
+
 from script_tools import plane, same_start
 
 
@@ -38,7 +39,9 @@ keras.utils.set_random_seed(12)
 x, y = plane(192)
 histories = []
 for loss in (pinball, LogCoshPlus()):
-    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, activation="elu"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, activation="elu"), keras.layers.Dense(1)]
+    )
     same_start(model)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, metrics=[Bias(), "mse"])
     histories.append(model.fit(x, y, epochs=3, batch_size=24, verbose=2))

@@ -1,6 +1,7 @@
 """What happens in fit, written by hand: train_step with a gradient of one's own and two metrics."""
 
 import keras
+
 from script_tools import plane, same_start
 
 
@@ -28,7 +29,9 @@ if keras.config.backend() == "jax":
             step = jax.value_and_grad(self.loss_of, has_aux=True)
             (loss, (y_pred, non_trainable)), gradients = step(trainable, non_trainable, x, y)
             trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, trainable)
-            loss_vars = self.loss_tracker.stateless_update_state(metrics[: len(self.loss_tracker.variables)], loss)
+            loss_vars = self.loss_tracker.stateless_update_state(
+                metrics[: len(self.loss_tracker.variables)], loss
+            )
             mae_vars = self.mae.stateless_update_state(metrics[len(self.loss_tracker.variables) :], y, y_pred)
             logs = {
                 "loss": self.loss_tracker.stateless_result(loss_vars),

@@ -1,6 +1,7 @@
 """Frozen layers under a new head; then all of them trained, slowly."""
 
 import keras
+
 from script_tools import blobs, same_start
 
 keras.utils.set_random_seed(23)

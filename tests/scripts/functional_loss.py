@@ -1,7 +1,8 @@
-"""A variational-style penalty inside a functional model: two layers of one's own, one of which adds a loss."""
+"""A penalty like a variational autoencoder's: a layer of one's own adds a loss inside a functional model."""
 
 import keras
 from keras import layers, ops
+
 from script_tools import blobs, same_start
 
 

@@ -1,6 +1,7 @@
 """An endless generator of batches with weights, so many steps an epoch."""
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(16)

@@ -2,11 +2,15 @@
 
 import keras
 from keras import layers
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(7)
 x, y = plane(160)
-inputs = {"wide": keras.Input((4,), name="wide"), "deep": [keras.Input((2,), name="a"), keras.Input((2,), name="b")]}
+inputs = {
+    "wide": keras.Input((4,), name="wide"),
+    "deep": [keras.Input((2,), name="a"), keras.Input((2,), name="b")],
+}
 deep = layers.Concatenate()(inputs["deep"])
 deep = layers.Dense(12, activation="relu")(deep)
 outputs = layers.Dense(1)(layers.Concatenate()([inputs["wide"], deep]))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pandas as pd
+
 from script_tools import same_start
 
 keras.utils.set_random_seed(17)
@@ -24,5 +25,7 @@ train_x, test_x = ((part[features].astype(float) - mean) / std for part in (trai
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1, "sigmoid")])
 same_start(model)
 model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-history = model.fit(train_x, train["bought"], epochs=4, batch_size=16, validation_data=(test_x, test["bought"]))
+history = model.fit(
+    train_x, train["bought"], epochs=4, batch_size=16, validation_data=(test_x, test["bought"])
+)
 print(pd.DataFrame(history.history).shape, model.predict(test_x, verbose=0).shape)

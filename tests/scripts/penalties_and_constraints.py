@@ -2,6 +2,7 @@
 
 import keras
 from keras import constraints, layers, regularizers
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(28)
@@ -9,7 +10,9 @@ x, y = plane(200)
 model = keras.Sequential(
     [
         keras.Input((8,)),
-        layers.Dense(16, "relu", kernel_regularizer=regularizers.l2(1e-3), kernel_constraint=constraints.MaxNorm(2)),
+        layers.Dense(
+            16, "relu", kernel_regularizer=regularizers.l2(1e-3), kernel_constraint=constraints.MaxNorm(2)
+        ),
         layers.Dense(8, "relu", kernel_regularizer=regularizers.L1L2(1e-4, 1e-4), bias_initializer="ones"),
         layers.Dense(1, activity_regularizer=regularizers.L2(1e-3), kernel_constraint="non_neg"),
     ]

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+
 from script_tools import blobs, same_start
 
 
@@ -20,7 +21,9 @@ class Batches(keras.utils.PyDataset):
 
 keras.utils.set_random_seed(18)
 x, y = blobs(290)
-model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3, "softmax")])
+model = keras.Sequential(
+    [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3, "softmax")]
+)
 same_start(model)
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 history = model.fit(

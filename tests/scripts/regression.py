@@ -1,6 +1,7 @@
 """Regression on columns brought to the same scale, with two metrics, one line an epoch."""
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(2)

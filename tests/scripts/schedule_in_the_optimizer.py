@@ -1,6 +1,7 @@
 """Rates that fall while training: cosine with warm-up, exponential, piecewise."""
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(22)

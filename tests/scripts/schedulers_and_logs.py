@@ -5,6 +5,7 @@ import math
 import tempfile
 
 import keras
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(20)

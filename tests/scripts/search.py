@@ -1,6 +1,7 @@
 """A small search: the same network with several settings, the session cleared before each."""
 
 import keras
+
 from script_tools import blobs, same_start
 
 x, y = blobs(200)

@@ -2,12 +2,15 @@
 
 import keras
 import numpy as np
+
 from script_tools import blobs, same_start
 
 keras.utils.set_random_seed(19)
 x, y = blobs(160, features=4, seed=19)
 y = np.where(np.random.default_rng(19).random(160) < 0.3, (y + 1) % 3, y)
-model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(3, "softmax")])
+model = keras.Sequential(
+    [keras.Input((4,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(3, "softmax")]
+)
 same_start(model)
 model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
 history = model.fit(

@@ -1,6 +1,7 @@
 """A model as a class: layers in __init__, what they do in call."""
 
 import keras
+
 from script_tools import blobs, same_start
 
 

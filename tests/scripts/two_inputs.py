@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import layers
+
 from script_tools import plane, same_start
 
 keras.utils.set_random_seed(4)
@@ -19,4 +20,7 @@ model.summary()
 model.compile("adam", "mse")
 history = model.fit({"left": x[:, :5], "right": x[:, 5:]}, y, epochs=2, batch_size=64, validation_split=0.25)
 again = model.fit([x[:, :5], x[:, 5:]], y, epochs=2, batch_size=64, verbose=0)
-print(model.predict([x[:3, :5], x[:3, 5:]], verbose=0).shape, np.round(model.evaluate([x[:, :5], x[:, 5:]], y), 3))
+print(
+    model.predict([x[:3, :5], x[:3, 5:]], verbose=0).shape,
+    np.round(model.evaluate([x[:, :5], x[:, 5:]], y), 3),
+)

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+
 from script_tools import blobs, plane, same_start
 
 keras.utils.set_random_seed(5)

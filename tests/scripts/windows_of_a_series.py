@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+
 from script_tools import same_start
 
 keras.utils.set_random_seed(32)

@@ -160,7 +160,9 @@ class Sequential(Model):
                 # The layer's shapes cannot be found out; the first call builds the rest.
                 del self._tensors[:]
                 return
-        auto_name("functional")  # Keras keeps a graph within, which takes a name: other graphs are numbered alike
+        auto_name(
+            "functional"
+        )  # Keras keeps a graph within, which takes a name: other graphs are numbered alike
 
     def _start(self, input_shape: Any) -> None:
         first = self._layers[0]

@@ -11,6 +11,7 @@ from lumbre.layers.around import attach_mask
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor, Node
+from lumbre.lookup import auto_name
 from lumbre.models.copying import described, made
 from lumbre.models.model import Model
 
@@ -178,6 +179,9 @@ class Sequential(Model):
                 # The layer's shapes cannot be found out; the first call builds the rest.
                 del self._tensors[:]
                 return
+        auto_name(
+            "functional"
+        )  # Keras keeps a graph within, which takes a name: other graphs are numbered alike
 
     def _start(self, input_shape: Any) -> None:
         first = self._layers[0]

@@ -149,7 +149,8 @@ import numpy as np
 import lumbre
 
 def network(features, units):
-    model = lumbre.Sequential([lumbre.Input((features,)), lumbre.layers.Dense(units, "relu"), lumbre.layers.Dense(3)])
+    hidden = lumbre.layers.Dense(units, "relu")
+    model = lumbre.Sequential([lumbre.Input((features,)), hidden, lumbre.layers.Dense(3)])
     model.compile("adam", "mse")
     return model
 

@@ -26,10 +26,12 @@ model = keras.Sequential(
 )
 same_start(model)
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+validation = Batches(x[230:], y[230:], 32)
+print("untrained:", [round(value, 3) for value in model.evaluate(validation, verbose=0)])
 history = model.fit(
     Batches(x[:230], y[:230], 32, workers=2, max_queue_size=4),
     epochs=3,
     shuffle=False,
-    validation_data=Batches(x[230:], y[230:], 32),
+    validation_data=validation,
 )
-print(model.evaluate(Batches(x[230:], y[230:], 32), verbose=0, return_dict=True).keys())
+print(model.evaluate(validation, verbose=0, return_dict=True).keys())

@@ -166,7 +166,7 @@ def test_says_why_a_step_ran_in_python() -> None:
     def reads(x: Any) -> Any:
         return x if x.numpy().sum() > 0 else -x
 
-    with lumbre.profile() as p:
+    with lumbre.profile() as p, pytest.warns(UserWarning, match="'reads' run in Python"):
         for _ in range(5):
             reads([1.0])
     assert steps(p) == 5

@@ -21,14 +21,12 @@ _INSTEAD: dict[str, dict[str, str]] = {
     "lumbre": {
         # TensorFlow's top level, for scripts that begin with `import lumbre as tf`.
         "Module": "use `lumbre.Layer`",
-        "Operation": "use `lumbre.Layer`",
         "TensorShape": "shapes are tuples",
         "TensorSpec": "use `lumbre.Input`",
         "add_n": "use `lumbre.ops.add`, or Python's `sum`",
         "compat": "there is one version only",
         "concat": "use `lumbre.ops.concatenate`",
         "constant": "use `lumbre.ops.convert_to_tensor`",
-        "device": "everything runs on the CPU",
         "distribute": "everything runs on one CPU; `lumbre.set_num_threads` says how many of its cores",
         "executing_eagerly": "what is not captured by `lumbre.capture` runs eagerly",
         "function": "use `lumbre.capture`, which makes a step fast by recording it; `fit` does so itself",
@@ -116,7 +114,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "stateless_uniform": "use `uniform` with an int as its `seed`",
     },
     "lumbre.utils": {
-        "OrderedEnqueuer": "give `fit` a `PyDataset`, which has workers of its own",
+        "OrderedEnqueuer": "give `fit` a `lumbre.utils.PyDataset`, which has workers of its own",
         "GeneratorEnqueuer": "give `fit` the generator; it is read in the background",
         "model_to_dot": "use `lumbre.utils.plot_model`, which draws without Graphviz",
         "multi_gpu_model": "everything runs on the CPU",

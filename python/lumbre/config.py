@@ -168,13 +168,7 @@ def set_dtype_policy(policy: Any) -> None:
             "Invalid `policy` argument. Expected the name of a policy (such as 'float32') or a `DTypePolicy` "
             f"instance. Received: policy={policy} (of type {type(policy)})"
         )
-    policy = dtype_policy.get(policy)
-    if policy.name.startswith("mixed_"):
-        raise ValueError(
-            f"Mixed precision has no kernels here. Received: policy={policy.name!r}. Use 'float32', which is "
-            "what a CPU computes in"
-        )
-    _settings["dtype_policy"] = policy
+    _settings["dtype_policy"] = dtype_policy.get(policy)
 
 
 def chosen_dtype_policy() -> Any:

@@ -79,7 +79,7 @@ class Function(Operation):
         Raises:
             ValueError: The inputs have another structure.
         """
-        tree.assert_same_structure(inputs, self._inputs_struct, check_types=False)
+        tree.assert_same_paths(inputs, self._inputs_struct)
         flat = [as_tensor(x, t.dtype) for x, t in zip(tree.flatten(inputs), self._graph.inputs, strict=True)]
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(flat))
 

@@ -102,7 +102,7 @@ def work(i):
     model = network(784, (128, 64))
     data = rng.random((128, 784), dtype="float32")
     model.fit(data, y[:128], verbose=0, epochs=2)
-flat(work, 200, 20)
+flat(work, 240, 60)
 """)
 
 

@@ -44,6 +44,7 @@ CASES: list[tuple[Callable[[Any], Any], Any]] = [
     (lambda lib: lib.layers.Softmax(axis=1), CUBE),
     (lambda lib: lib.layers.Softmax(axis=(1, 2)), CUBE),
     (lambda lib: lib.layers.Identity(), FLAT),
+    (lambda lib: lib.layers.Lambda(lib.ops.square), FLAT),
     (lambda lib: lib.layers.Flatten(), CUBE),
     (lambda lib: lib.layers.Flatten(), np.ones(4, "float32")),
     (lambda lib: lib.layers.Flatten(data_format="channels_first"), CUBE),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import random
 import signal
 import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 START = "fork" if sys.platform == "linux" else "spawn"
 """How worker processes begin: forked where that is usual, so that a source need not be importable."""
@@ -107,23 +108,38 @@ class Pass:
             self._to_load -= 1
             try:
                 future = self._workers.submit(self._load, index)
-            except BrokenExecutor as error:  # a process died; told when the batch is due, like other errors
-                future = Future()
-                future.set_exception(error)
+            except RuntimeError as error:  # a process died; told when the batch is due, like other errors
+                future = _failed(error)
             self._loading.append((index, future))
 
 
+# What loads in parallel is imported by those who need it: an import of lumbre is quick.
+
+
 def _threads(workers: int) -> Executor:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(workers, "lumbre-loader")
 
 
 def _processes(source: Any, workers: int) -> Executor:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context(START), _adopt, (source,))
     with warnings.catch_warnings():
         # The first call forks, from Python 3.12 on with a warning about threads: ours are at rest here.
         warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
         pool.submit(int)
     return pool
+
+
+def _failed(error: Exception) -> Future[Any]:
+    from concurrent.futures import Future
+
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 _adopted: Any = None  # the source of this worker process

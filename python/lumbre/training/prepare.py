@@ -339,7 +339,7 @@ def prepare(model: Any, kind: str, data: tuple[Any, Any, Any], batch_size: int |
         with np.errstate(over="ignore"):  # what is too large for float32 is refused, or allowed, as infinity
             x, y, sample_weight = tree.map_structure(lambda leaf: _as_tensor(leaf, batch_size), data)
         state = [v for v in model.variables if not v.trainable]  # a layer of the user's may count its calls
-        with autograd.no_grad(), checks.values_kept(state):
+        with autograd.no_grad(), checks.values_kept([*state, random.global_seed_generator().state]):
             if is_overridden(model, f"{kind}_step"):
                 _build_custom(model, x, y, sample_weight)
             elif kind == "predict":
@@ -373,10 +373,7 @@ def _build_custom(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
 
 
 def _try_out(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
-    """Calls a model and its losses. What they keep from call to call (random states, counts) is as before."""
-    state = [v for v in model.variables if not v.trainable]
-    with checks.values_kept([*state, random.global_seed_generator().state]):
-        y_pred = model(x, training=False)
+    y_pred = model(x, training=False)
     fresh = [part for part in (model._compile_loss, model._compile_metrics) if part and not part.built]
     try:
         for part in fresh:

@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ZIG := $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 
 .DEFAULT_GOAL := help
-.PHONY: help preflight build demo fmt lint test arm64 bench peers wheel clean
+.PHONY: help preflight build demo fmt lint test fuzz arm64 bench peers wheel clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -59,6 +59,9 @@ lint: $(VENV)/.with-lint build ## rustfmt, clippy, ruff, mypy, stubtest
 test: $(VENV)/.with-test $(VENV)/.with-plot build ## every test, Rust and Python
 	cargo test -p lumbre-kernels -p lumbre-runtime
 	$(BIN)/pytest
+
+fuzz: $(VENV)/.with-test build ## damaged files, thrown at what reads files, for half a minute
+	$(BIN)/python tests/fuzz_files.py 30
 
 arm64: ## kernels and runtime on arm64: builds them and runs their tests under qemu
 	sh .ci/arm64

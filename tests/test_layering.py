@@ -23,7 +23,7 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core absent config console lookup scopes tree threads",
+        "_core absent config console lookup registration scopes serialization tree threads",
         "arrays autograd capture profile watching",
         "ops",
         "gradient_tape tensor",
@@ -35,9 +35,10 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "training",
         "models",
         "backend saving testing",
+        "cli",
     )
 )
-FACADES = {"__init__", "keras_alias"}  # they import everything, and nothing may import them
+FACADES = {"__init__", "__main__", "keras_alias"}  # they import everything, and nothing may import them
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 
 # Calls upstairs, made inside a function, when both floors exist: (from, to) and why it cannot go down.
@@ -47,6 +48,7 @@ UPSTAIRS = {
         "layers",
     ): "a dtype policy is a layer's; Keras's name for the default one is in `config`",
     ("autograd", "ops"): "gradients are added and un-broadcast by ops, to be differentiable themselves",
+    ("models", "saving"): "`Model.save` is a method, and what it does stands above models",
     ("utils", "models"): "`plot_model` draws what models know of themselves",
     ("utils", "random"): "`set_random_seed` seeds the global generator",
 }

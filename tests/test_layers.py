@@ -482,7 +482,7 @@ def test_a_config_needs_plain_arguments() -> None:
         Holder(layers.Dense(1)).get_config()
     with pytest.raises(TypeError, match="Error when deserializing class 'Dense'"):
         layers.Dense.from_config({"size": 3})
-    with pytest.raises(ValueError, match="Unknown layer: 'Nothing'"):
+    with pytest.raises(ValueError, match="Could not locate class 'Nothing'"):
         layers.deserialize({"class_name": "Nothing", "config": {}})
 
 

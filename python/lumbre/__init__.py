@@ -38,6 +38,7 @@ from lumbre import (  # isort: skip
     preprocessing,
     random,
     regularizers,
+    saving,
     tree,
     utils,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "profile",
     "random",
     "regularizers",
+    "saving",
     "set_num_threads",
     "tensor",
     "tree",

@@ -411,6 +411,7 @@ _lookup = Lookup(
         *(threshold, sparsemax),
     ],
     aliases={"swish": silu, "hard_swish": hard_silu},
+    by_name=True,
 )
 
 serialize = _lookup.serialize

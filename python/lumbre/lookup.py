@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, Self, TypeVar
 
+from lumbre import registration, serialization
+
 _used: Counter[str] = Counter()
 
 
@@ -145,6 +147,7 @@ class Lookup:
         bases: Classes whose instances are members although they cannot be called.
         callables: Whether any callable is a member, and a class stands for an instance of it.
         ignore_case: Whether names are compared without regard to case.
+        by_name: Whether configs hold a function of the family as its name alone.
     """
 
     def __init__(
@@ -156,12 +159,14 @@ class Lookup:
         bases: tuple[type, ...] = (),
         callables: bool = True,
         ignore_case: bool = False,
+        by_name: bool = False,
     ) -> None:
         self.kind = kind
         self.module = module
         self.bases = bases
         self.callables = callables
         self.ignore_case = ignore_case
+        self.by_name = by_name
         self.objects: dict[str, Any] = {}
         members = list(objects)
         for o in members:
@@ -171,6 +176,8 @@ class Lookup:
             self.objects.setdefault(self._key(snake_case(o.__name__)), o)
         for name, o in (aliases or {}).items():
             self.objects[self._key(name)] = o
+        registration.declare(module, {o.__name__: o for o in members})
+        registration.declare(module, aliases or {})
 
     def _key(self, name: str) -> str:
         return name.lower() if self.ignore_case else name
@@ -193,10 +200,11 @@ class Lookup:
             return self._instance(identifier)
         raise self.error(identifier)
 
-    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The class or function of that name."""
-        if custom_objects and name in custom_objects:
-            return custom_objects[name]
+    def find(self, name: str) -> Any:
+        """The class or function of that name: of the user's, or of the family."""
+        found = registration.get_registered_object(name)
+        if found is not None:
+            return found
         try:
             return self.objects[self._key(name)]
         except KeyError:
@@ -209,42 +217,59 @@ class Lookup:
         return ValueError(f"{text}.{hint}" if hint else text)
 
     def serialize(self, obj: Any) -> Any:
-        """An object as a config that `deserialize` reads: a dict, or a function's name."""
-        if obj is None:
-            return None
-        if not hasattr(obj, "get_config"):
-            name = getattr(obj, "__name__", None)
-            if name is None:
-                raise ValueError(f"a {self.kind} without `get_config()` cannot be serialized: {obj}")
-            return name
-        return {
-            "module": self.module,
-            "class_name": type(obj).__name__,
-            "config": obj.get_config(),
-            "registered_name": None,
-        }
+        """An object as a config that `deserialize` reads: a dict, or the name of an activation.
 
-    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The object of a config: a dict with `class_name` and `config`, or a name."""
-        if isinstance(config, str):
-            return self._instance(self.find(config, custom_objects))
-        if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
-            raise self.error(config)
-        name, inner = config["class_name"], config.get("config")
-        if name == "function" and isinstance(inner, str):
-            return self.find(inner, custom_objects)
+        Raises:
+            ValueError: It is a lambda, or has neither `get_config()` nor a name.
+        """
+        name = getattr(obj, "__name__", None)
+        if self.by_name and inspect.isfunction(obj) and self.objects.get(str(name)) is obj:
+            return name
         try:
-            found = self.find(name, custom_objects)
+            return serialization.serialize_keras_object(obj)
+        except TypeError as error:
+            raise ValueError(f"a {self.kind} cannot be serialized: {error}") from error
+
+    def deserialize(
+        self, config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+    ) -> Any:
+        """The object of a config: a dict with `class_name` and `config`, or a name.
+
+        Args:
+            config: The config; None stays None.
+            custom_objects: Classes and functions of your own by name.
+            safe_mode: Accepted as in Keras; code in a config is never run.
+
+        Raises:
+            ValueError: It is neither, or names nothing that is known.
+        """
+        if config is None:
+            return None
+        with registration.CustomObjectScope(custom_objects):
+            if isinstance(config, str):
+                return self._instance(self.find(config))
+            if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+                raise self.error(config)
+            if config["class_name"] == "function":
+                name = config.get("config")
+                known = isinstance(name, str) and registration.get_registered_object(name) is None
+                return (
+                    self.objects.get(name)
+                    if known and name in self.objects
+                    else serialization.find_function(config)
+                )
+            found = self._find_class(config)
+            return serialization.instance({"config": None, **config}, found)
+
+    def _find_class(self, config: Mapping[str, Any]) -> Any:
+        try:
+            return serialization.find_class(config)
         except ValueError:
-            raise self.error(config) from None
-        if not inspect.isclass(found):
+            ours = str(config.get("module") or "keras").partition(".")[0] in ("keras", "lumbre")
+            found = self.objects.get(self._key(config["class_name"])) if ours else None
+            if found is None:
+                raise
             return found
-        make = getattr(found, "from_config", None)
-        if make is None:
-            return found(**(inner or {}))
-        if custom_objects and "custom_objects" in inspect.signature(make).parameters:
-            return make(inner or {}, custom_objects=custom_objects)
-        return make(inner or {})
 
     @staticmethod
     def _instance(found: Any) -> Any:

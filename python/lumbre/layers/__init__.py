@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lumbre.layers import serialization as _serialization
+from lumbre import registration as _registration
 from lumbre.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from lumbre.layers.core import Dense, Identity, Masking
 from lumbre.layers.dtype_policy import DTypePolicy
@@ -101,6 +101,12 @@ __all__ = [
     "subtract",
 ]
 
-_serialization.register(
-    *(kind for kind in list(globals().values()) if isinstance(kind, type) and issubclass(kind, Layer))
+_registration.declare("keras", {"DTypePolicy": DTypePolicy, "Layer": Layer})
+_registration.declare(
+    "keras.layers",
+    {
+        name: kind
+        for name, kind in list(globals().items())
+        if isinstance(kind, type) and issubclass(kind, Layer)
+    },
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from lumbre import tree
 from lumbre.lookup import did_you_mean
@@ -20,6 +23,37 @@ class Context(threading.local):
         self.training: bool | None = None
         self.path = here.path  # the layers whose build or first call is under way, and scopes of names
         self.probe: Probe | None = None  # set while only shapes are computed
+        self.budget: Budget | None = None  # set while a model is built whose weights a file has
+
+
+class Budget:
+    """How many bytes of weights may be made: as many as a file has, which then go into them.
+
+    The weights are not initialized: those of layers that save and load themselves are, which may not set all.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def initializer(self, layer: Any, initializer: Any, shape: tuple[int, ...], dtype: str) -> Any:
+        """What a weight begins with.
+
+        Raises:
+            ValueError: It takes more bytes than are left.
+        """
+        size = math.prod(shape) * (2 if dtype == "bfloat16" else np.dtype(dtype).itemsize)
+        if size > self.left:
+            raise ValueError(
+                f"layer '{layer.name}' asks for a weight of shape {shape}, {size:,} bytes, and the file has "
+                f"{self.left:,} bytes of weights left"
+            )
+        self.left -= size
+        own = type(layer).load_own_variables.__module__ == __package__ + ".state"
+        return _unset if own else initializer
+
+
+def _unset(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    return np.zeros(shape, "float32" if dtype == "bfloat16" else dtype)
 
 
 class Probe:

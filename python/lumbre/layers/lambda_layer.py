@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lumbre import activations, ops, tree
+from lumbre import ops, registration, tree
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor, infer
 
@@ -35,8 +35,6 @@ class Lambda(Layer):
         >>> lumbre.layers.Lambda(lambda x: x ** 2)(lumbre.Tensor([[1.0, 2.0, 3.0]])).numpy()
         array([[1., 4., 9.]], dtype=float32)
     """
-
-    _holds_configs = True
 
     def __init__(
         self,
@@ -133,7 +131,7 @@ def _written(value: Any) -> Any:
     """A function as its name in a config; a lambda has none, and its code is not written."""
     if not callable(value):
         return value
-    name = getattr(value, "__name__", type(value).__name__)
+    name = registration.get_registered_name(value) if hasattr(value, "__name__") else type(value).__name__
     if name == "<lambda>":
         return {"class_name": "__lambda__", "config": {}}
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
@@ -151,10 +149,10 @@ def _read(value: Any, custom_objects: Any) -> Any:
             "name (`def`) and pass it in `custom_objects`, or write a layer of your own"
         )
     name = value["config"] if isinstance(value.get("config"), str) else value["class_name"]
-    function = (
-        (custom_objects or {}).get(name) or getattr(ops, name, None) or getattr(activations, name, None)
-    )
+    function = registration.get_registered_object(name, custom_objects)
     if function is None:
+        function = getattr(ops, name) if name in ops.__all__ else registration.built_in_function(name)
+    if not callable(function):
         raise ValueError(
             f"Unknown function '{name}' of a `Lambda` layer. Pass it in `custom_objects={{{name!r}: {name}}}`"
         )

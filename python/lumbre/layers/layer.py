@@ -185,6 +185,11 @@ class Layer(State, StatelessCalls, Operation):
         build = type(self).build
         if getattr(build, "_is_default", False):
             self.built = True  # the call builds the layers within
+            shapes = {
+                name: shapes_of(value) for name, value in bound.items() if name not in ("training", "mask")
+            }
+            if len(shapes) == 1 and tree.flatten(shapes):
+                self.__dict__["_build_shapes"] = shapes
             return
         names = [p for p in inspect.signature(self.build).parameters if p not in ("args", "kwargs")]
         if len(names) <= 1:

@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lumbre.layers.layer import Layer
-
-_classes: dict[str, type] = {}
-
-
-def register(*classes: type) -> None:
-    """Makes classes known to `deserialize` by their names."""
-    _classes.update({c.__name__: c for c in classes})
+from lumbre.registration import CustomObjectScope
+from lumbre.serialization import find_class, instance, serialize_keras_object
 
 
 def serialize(layer: Any) -> dict[str, Any]:
@@ -23,33 +18,22 @@ def serialize(layer: Any) -> dict[str, Any]:
         >>> lumbre.layers.serialize(lumbre.layers.Flatten())["class_name"]
         'Flatten'
     """
-    kind = type(layer)
-    known = _classes.get(kind.__name__) is kind
-    config: dict[str, Any] = {
-        "module": "keras.layers" if known else kind.__module__,
-        "class_name": kind.__name__,
-        "config": layer.get_config(),
-        "registered_name": None if known else kind.__name__,
-    }
-    if "Functional" in (c.__name__ for c in kind.__mro__):
-        config["module"] = "keras.src.models.functional"
-    elif kind.__name__ == "Sequential":
-        config["module"] = "keras"
-    build_config = layer.get_build_config() if isinstance(layer, Layer) else None
-    if build_config is not None:
-        config["build_config"] = build_config
+    config: dict[str, Any] = serialize_keras_object(layer)
     return config
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, type] | None = None) -> Any:
+def deserialize(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
     """A new layer from what `serialize` wrote, built as the old one was.
 
     Args:
         config: The dict.
         custom_objects: Classes of your own by name.
+        safe_mode: Accepted as in Keras; code in a config is never run.
 
     Raises:
-        ValueError: The class is not known.
+        ValueError: The class is not known, or is not a layer.
 
     Example:
         >>> import lumbre
@@ -57,19 +41,12 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, type] | 
         >>> lumbre.layers.deserialize(config).units
         3
     """
-    name = config["class_name"]
-    kind = (custom_objects or {}).get(name) or _classes.get(name)
-    if kind is None:
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+        raise ValueError(f"the config of a layer is a dict with `class_name` and `config`, got {config!r}")
+    with CustomObjectScope(custom_objects):
+        layer = instance({"config": None, **config}, find_class(config, "keras.layers"))
+    if not isinstance(layer, Layer):
         raise ValueError(
-            f"Unknown layer: '{name}'. Please ensure you are using a class of `lumbre.layers`, or pass your "
-            "own class in `custom_objects`."
+            f"Could not interpret serialized object: {config}. It is a {type(layer)}, not a layer."
         )
-    inner = dict(config["config"])
-    if custom_objects and getattr(kind, "_holds_configs", False):
-        layer = kind.from_config(inner, custom_objects=custom_objects)  # type: ignore[attr-defined]
-    else:
-        layer = kind.from_config(inner)  # type: ignore[attr-defined]
-    build_config = config.get("build_config")
-    if build_config:
-        layer.build_from_config(build_config)
     return layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -289,6 +289,8 @@ class State(Tracked):
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         if isinstance(initializer, (str, dict, type)):
             initializer = initializers.get(initializer)
+        if context.budget is not None:
+            initializer = context.budget.initializer(self, initializer, shape, dtype)
         variable = self._create(
             lambda: Variable(initializer, shape=shape, dtype=dtype, trainable=trainable, name=name)
         )
@@ -332,6 +334,37 @@ class State(Tracked):
                 )
         for variable, value in zip(own, values, strict=True):
             variable.assign(value)
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Writes the values of the layer's own Variables into a mapping. To be overridden, as in Keras.
+
+        A layer that overrides it, and `load_own_variables`, decides what a file holds of it.
+        """
+        for i, v in enumerate(self._trainable_variables + self._non_trainable_variables):
+            store[str(i)] = v.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Sets the layer's own Variables from what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: Their number or a shape is another; nothing has changed then.
+        """
+        own = self._trainable_variables + self._non_trainable_variables
+        if sorted(store) != sorted(str(i) for i in range(len(own))):
+            raise ValueError(
+                f"Layer '{self.name}' expected {len(own)} variables, but received {len(store)} variables "
+                "during "
+                f"loading. Expected: {[v.name for v in own]}, received: {sorted(store)}"
+            )
+        values = [np.asarray(store[str(i)]) for i in range(len(own))]
+        for v, value in zip(own, values, strict=True):
+            if v.shape != value.shape:
+                raise ValueError(
+                    f"Layer '{self.name}': the variable {v.name} has shape {v.shape}, the saved one "
+                    f"{value.shape}"
+                )
+        for v, value in zip(own, values, strict=True):
+            v.assign(value)
 
     def count_params(self) -> int:
         """How many numbers the weights hold.

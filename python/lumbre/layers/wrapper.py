@@ -28,8 +28,6 @@ class Wrapper(Layer):
         ((2, 3), 2)
     """
 
-    _holds_configs = True
-
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(

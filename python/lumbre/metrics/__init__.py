@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lumbre import losses
+from lumbre import losses, registration
 from lumbre.lookup import Lookup
 from lumbre.losses import (
     binary_crossentropy,
@@ -131,6 +131,7 @@ _functions = {
         *(pearson_correlation, concordance_correlation, cosine_similarity),
     )
 }
+registration.declare("keras.metrics", _functions)
 
 
 def function(name: str) -> Any:

@@ -52,7 +52,6 @@ class Functional(Model):
     _lockable = False
     _takes_any = True
     _exact_shapes = True
-    _holds_configs = True
 
     def __init__(
         self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any

@@ -182,6 +182,26 @@ class Model(Trainer, Layer):
 
         return json.dumps(serialize(self), **kwargs)
 
+    # Files
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Saves the model: `lumbre.saving.save_model`."""
+        from lumbre import saving
+
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Saves the weights: `lumbre.saving.save_weights`."""
+        from lumbre import saving
+
+        saving.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Sets the weights from a file: `lumbre.saving.load_weights`."""
+        from lumbre import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """A new model from what `get_config` returned.

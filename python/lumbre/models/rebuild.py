@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from lumbre import ops, tree
 from lumbre.layers import serialization
 from lumbre.layers.operation import OpNode
 from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case
+from lumbre.serialization import SPECIAL, serialize_keras_object
 
 
 def functional_config(model: Any) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def functional_config(model: Any) -> dict[str, Any]:
 
     def argument(value: Any) -> Any:
         if not isinstance(value, KerasTensor):
-            return _constant(value)
+            return serialize_keras_object(value)
         config = {"shape": graph.resolve(value).shape, "dtype": value.dtype, "keras_history": history(value)}
         return {"class_name": "__keras_tensor__", "config": config}
 
@@ -60,28 +59,6 @@ def functional_config(model: Any) -> dict[str, Any]:
         "input_layers": ends(model._inputs_struct),
         "output_layers": ends(model._outputs_struct),
     }
-
-
-def _constant(value: Any) -> Any:
-    """An argument that is not symbolic, as JSON can hold it, in Keras's form."""
-    if isinstance(value, slice):
-        parts = {"start": value.start, "stop": value.stop, "step": value.step}
-        return {"class_name": "__slice__", "config": parts}
-    if value is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}}
-    if hasattr(value, "__array__"):
-        array = np.asarray(value)
-        return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
-    return value
-
-
-def _from_constant(kind: str, config: Mapping[str, Any]) -> Any:
-    if kind == "__slice__":
-        return slice(config["start"], config["stop"], config["step"])
-    return Ellipsis if kind == "__ellipsis__" else np.array(config["value"], config["dtype"])
-
-
-_CONSTANTS = ("__slice__", "__ellipsis__", "__numpy__", "__tensor__")
 
 
 def _operation_config(operation: Any) -> dict[str, Any]:
@@ -131,7 +108,7 @@ def functional_from_config(
         kind = part.get("class_name") if isinstance(part, dict) else None
         if kind == "__keras_tensor__":
             return tensor(part["config"]["keras_history"])
-        return _from_constant(kind, part["config"]) if kind in _CONSTANTS else None
+        return SPECIAL[kind](part["config"]) if kind in SPECIAL else None
 
     while waiting:
         left = []
@@ -165,8 +142,8 @@ def _operation(entry: Mapping[str, Any], custom_objects: Mapping[str, type] | No
     if ".ops" not in entry["module"]:
         return serialization.deserialize(entry, custom_objects)
     name = snake_case(entry["class_name"])
-    function = get_item if name == "get_item" else getattr(ops, name, None)
-    if function is None:
+    function = get_item if name == "get_item" else getattr(ops, name, None) if name in ops.__all__ else None
+    if not callable(function):
         raise ValueError(f"Unknown op: '{entry['class_name']}' (`lumbre.ops.{name}` does not exist)")
     return OpNode(function, entry["config"].get("name"))
 

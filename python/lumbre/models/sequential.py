@@ -40,7 +40,6 @@ class Sequential(Model):
     _lockable = False
     _takes_any = True
     _exact_shapes = True
-    _holds_configs = True
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         Layer.__init__(self, name=name)

@@ -11,11 +11,11 @@ from lumbre import metrics, optimizers
 from lumbre.callbacks.callback_list import CallbackList
 from lumbre.callbacks.history import History
 from lumbre.lookup import options, unknown_options
+from lumbre.serialization import deserialize_keras_object, serialize_keras_object
 from lumbre.training import arguments, loops
 from lumbre.training.arrays import to_arrays
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
-from lumbre.training.compile_config import deserialized, serialized
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import (
     ArrayData,
@@ -155,7 +155,10 @@ class Trainer(BatchSteps):
             >>> config["optimizer"]["class_name"], config["loss"]["class_name"]
             ('SGD', 'MeanSquaredError')
         """
-        return serialized(self._compile_config) if self.compiled else {}
+        if not self.compiled:
+            return {}
+        config: dict[str, Any] = serialize_keras_object({**self._compile_config, "optimizer": self.optimizer})
+        return config
 
     def compile_from_config(self: Any, config: Mapping[str, Any]) -> None:
         """Compiles the model as `get_compile_config` says, with an optimizer that has not learned yet.
@@ -175,7 +178,7 @@ class Trainer(BatchSteps):
                 stacklevel=2,
             )
             return
-        self.compile(**deserialized(config))
+        self.compile(**deserialize_keras_object(config))
         if self.built and self.trainable_variables:
             self.optimizer.build(self.trainable_variables)
 

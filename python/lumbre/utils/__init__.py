@@ -6,6 +6,15 @@ from lumbre.config import (
     is_interactive_logging_enabled,
 )
 from lumbre.ops.dtypes import standardize_dtype
+from lumbre.registration import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from lumbre.serialization import deserialize_keras_object, serialize_keras_object
 from lumbre.utils.downloads import get_file
 from lumbre.utils.folders import text_dataset_from_directory
 from lumbre.utils.graphs import get_source_inputs, is_keras_tensor
@@ -23,13 +32,19 @@ from lumbre.utils.timeseries import timeseries_dataset_from_array
 Sequence = PyDataset
 
 __all__ = [
+    "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
     "disable_interactive_logging",
     "enable_interactive_logging",
+    "get_custom_objects",
     "get_file",
+    "get_registered_name",
+    "get_registered_object",
     "get_source_inputs",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
@@ -37,6 +52,8 @@ __all__ = [
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",

@@ -1,7 +1,7 @@
 //! Arrays and cells in Python, and their memory as NumPy sees it.
 
 use crate::dlpack;
-use crate::enter::enter_briefly;
+use crate::enter::{enter, enter_briefly};
 use crate::errors::to_py;
 use lumbre_kernels::{DType, Dims, Fault, MAX_RANK, Meta};
 use lumbre_runtime::{Array, Cell, door};
@@ -218,6 +218,15 @@ impl PyCell {
         enter_briefly(|| self.0.read()).map(PyArray)
     }
 
+    /// Replaces the value by what lies in an open file from byte `start` on, in row-major order.
+    #[cfg(unix)]
+    fn fill(&self, py: Python<'_>, descriptor: i32, start: u64) -> PyResult<()> {
+        use std::os::fd::FromRawFd;
+        // SAFETY: a descriptor that the caller has open, and which is not closed here.
+        let file = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(descriptor) });
+        enter(py, || self.0.fill(&file, start))
+    }
+
     /// The number of updates so far.
     #[getter]
     fn version(&self) -> u64 {
@@ -245,7 +254,7 @@ pub fn dry(shape: Vec<usize>, dtype: &str) -> PyResult<PyArray> {
 }
 
 /// Memory that an object lends through the buffer protocol.
-struct Lent(Box<ffi::Py_buffer>);
+pub struct Lent(Box<ffi::Py_buffer>);
 
 // SAFETY: an address and what lies there; it is given back with the GIL held.
 unsafe impl Send for Lent {}
@@ -260,7 +269,8 @@ impl Drop for Lent {
 }
 
 impl Lent {
-    fn by(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Lent> {
+    /// What an object lends; the flags say what of.
+    pub fn by(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Lent> {
         let mut buffer = Box::new(ffi::Py_buffer::new());
         // SAFETY: a place to be filled in, at an address that stays the same.
         if unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *buffer, flags | ffi::PyBUF_RECORDS_RO) } < 0 {
@@ -269,8 +279,13 @@ impl Lent {
         Ok(Lent(buffer))
     }
 
+    /// How many bytes are lent.
+    pub fn len(&self) -> usize {
+        self.0.len as usize
+    }
+
     /// The first element's address.
-    fn ptr(&self) -> *mut u8 {
+    pub fn ptr(&self) -> *mut u8 {
         if self.0.buf.is_null() { std::ptr::dangling_mut() } else { self.0.buf.cast() }
     }
 

@@ -5,6 +5,7 @@ mod call;
 mod dlpack;
 mod enter;
 mod errors;
+mod hash;
 mod program;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _core {
     use super::call::{
         call, checking, isa, isa_levels, num_threads, rows, set_checking, set_dry, set_isa, set_num_threads,
     };
+    #[pymodule_export]
+    use super::hash::hash128;
     #[pymodule_export]
     use super::dlpack::from_dlpack;
     #[pymodule_export]

@@ -1,10 +1,10 @@
 //! Memory: storages that are never mistaken for one another, arrays that look into them, and cells that hold state.
 
-use crate::os;
+use crate::{os, pool};
 use lumbre_kernels::{Dims, Fault, MAX_RANK, Meta, Order, View};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -345,6 +345,34 @@ impl Cell {
         }
     }
 
+    /// Replaces the value by bytes of a file, in row-major order, from byte `start` of it on; the team reads.
+    /// Who holds the value as it was keeps it. After an error the value is neither the old one nor the new one.
+    #[cfg(unix)]
+    pub fn fill(&self, file: &std::fs::File, start: u64) -> Result<(), Fault> {
+        use std::os::unix::fs::FileExt;
+        let size = self.meta.bytes();
+        let mut state = self.lock_write();
+        state.arrange(Order::RowMajor)?;
+        state.unshare()?;
+        state.version += 1;
+        let failed = Mutex::new(None);
+        let storage = &state.array.storage;
+        pool::run(if size < MUCH { 1 } else { pool::threads() }, &|part| {
+            let piece = size.div_ceil(part.count).next_multiple_of(4096);
+            let first = size.min(part.index * piece);
+            let count = piece.min(size - first);
+            // SAFETY: pieces that do not overlap, within the bytes of a storage that is the cell's alone, and locked.
+            let into = unsafe { std::slice::from_raw_parts_mut(storage.ptr.add(first), count) };
+            if let Err(error) = file.read_exact_at(into, start + first as u64) {
+                *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
+            }
+        })?;
+        match failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            Some(error) => Err(Fault::Runtime(format!("the file could not be read: {error}"))),
+            None => Ok(()),
+        }
+    }
+
     // A panic while a lock is held leaves numbers that may be half updated but no broken structure.
     pub(crate) fn lock_read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(|e| e.into_inner())
@@ -354,6 +382,10 @@ impl Cell {
         self.state.write().unwrap_or_else(|e| e.into_inner())
     }
 }
+
+/// From so many bytes on the team reads. One worker takes about 1 ms for them.
+#[cfg(unix)]
+const MUCH: usize = 4 << 20;
 
 /// Changes between panels and row-major order cost about as much as a few steps.
 const FEW_STEPS: usize = 16;

@@ -1,0 +1,224 @@
+"""Models and weights in files: which format a path means, and what is asked before a file is replaced."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from lumbre.saving import inspection, lumbre_file
+from lumbre.saving.atomic import check_writable
+from lumbre.saving.errors import shown
+
+
+class Format(NamedTuple):
+    """What can be done with files of one kind; None for what cannot."""
+
+    ending: str
+    save_model: Callable[[Any, Any], None] | None = None
+    load_model: Callable[..., Any] | None = None  # (path, custom_objects, compile, safe_mode)
+    save_weights: Callable[[Any, Any], None] | None = None
+    load_weights: Callable[[Any, Any, bool], None] | None = None  # (model, path, skip_mismatch)
+    inspect_file: Callable[[Any], Iterable[str]] | None = None
+
+
+# An ending that ends with another one comes before it.
+FORMATS: tuple[Format, ...] = (
+    Format(
+        ".lumbre",
+        save_model=lumbre_file.save_model,
+        load_model=lumbre_file.load_model,
+        save_weights=lumbre_file.save_weights,
+        load_weights=lumbre_file.load_weights,
+        inspect_file=inspection.inspect_lumbre,
+    ),
+    Format(
+        ".safetensors",
+        save_weights=lumbre_file.save_weights,
+        load_weights=lumbre_file.load_safetensors,
+        inspect_file=inspection.inspect_lumbre,
+    ),
+)
+
+
+def format_of(path: Any, what: str) -> tuple[str, Callable[..., Any]]:
+    """The path as str, and the function that does `what` with a file of its ending.
+
+    Raises:
+        ValueError: No format has that ending, or it cannot do that.
+    """
+    path = os.fsdecode(path)
+    found = next((f for f in FORMATS if path.lower().endswith(f.ending)), None)
+    function = getattr(found, what) if found is not None else None
+    if function is None:
+        known = ", ".join(f"`{f.ending}`" for f in FORMATS if getattr(f, what) is not None)
+        raise ValueError(
+            f"Invalid filepath extension for `{what}`. The endings of files for this are {known}; "
+            "`.lumbre` is "
+            f"Lumbre's own, and needs nothing else. Received: filepath={shown(path)}"
+        )
+    return path, function
+
+
+def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+    """Saves a model: architecture, weights, how it was compiled, and the state of its optimizer.
+
+    The file is written beside, flushed to the disk and renamed: until then an older one stands as it was. It
+    holds no code.
+
+    Args:
+        model: The model.
+        filepath: The file: str, bytes or PathLike. Its ending says the format; `.lumbre` needs nothing else.
+        overwrite: Whether an older file is replaced without asking; otherwise a terminal is asked.
+        zipped: Accepted as in Keras; None or whatever the format is anyway.
+
+    Raises:
+        ValueError: The ending is not known, or a part of the model is a lambda.
+        TypeError: A part of the model has no `get_config`.
+        FileExistsError: The file exists, `overwrite` is False, and there is no terminal to ask.
+        OSError: The file cannot be written.
+
+    Source: `keras.saving.save_model`.
+
+    Example:
+        >>> import lumbre, tempfile
+        >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)])
+        >>> path = f"{tempfile.mkdtemp()}/m.lumbre"
+        >>> model.save(path)
+        >>> lumbre.saving.load_model(path).count_params()
+        8
+    """
+    path, save = format_of(filepath, "save_model")
+    if _may_write(path, overwrite):
+        save(model, path)
+
+
+def load_model(
+    filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """A model from a file that `save_model` wrote; training goes on where it was.
+
+    Classes are never imported by a name in the file: it names Lumbre's own, and those that you registered.
+
+    Args:
+        filepath: The file.
+        custom_objects: Classes and functions of your own by name.
+        compile: Whether the model is compiled as it was, with the state of its optimizer.
+        safe_mode: Accepted as in Keras; code in a file is never run.
+
+    Raises:
+        ValueError: The ending is not known; the file is not what it should be, or damaged; a class is not
+        known. FileNotFoundError: There is no such file.
+        OSError: It cannot be read.
+
+    Source: `keras.saving.load_model`.
+    """
+    path, load = format_of(filepath, "load_model")
+    _check_exists(path)
+    return load(path, custom_objects, compile, safe_mode)
+
+
+def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Saves the weights of a model, or of a layer, without its architecture.
+
+    Args:
+        model: The model, built.
+        filepath: The file, whose ending says the format.
+        overwrite: Whether an older file is replaced without asking; otherwise a terminal is asked.
+
+    Raises:
+        ValueError: The ending is not known, or the model is not built.
+        FileExistsError: The file exists, `overwrite` is False, and there is no terminal to ask.
+        OSError: The file cannot be written.
+
+    Source: `keras.saving.save_weights`.
+    """
+    path, save = format_of(filepath, "save_weights")
+    _check_built(model, "saving")
+    if _may_write(path, overwrite):
+        save(model, path)
+
+
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
+    """Sets the weights of a model, or of a layer, from a file of weights or of a whole model.
+
+    Args:
+        model: The model, built.
+        filepath: The file.
+        skip_mismatch: Whether weights that are missing or have another shape are left as they are, with a
+            warning.
+
+    Raises:
+        ValueError: The ending is not known; the file is not what it should be, or damaged; it does not fit
+        the
+            model, or the model is not built. Nothing has changed then.
+        FileNotFoundError: There is no such file.
+        OSError: It cannot be read.
+
+    Source: `keras.saving.load_weights`.
+    """
+    path, load = format_of(filepath, "load_weights")
+    _check_exists(path)
+    _check_built(model, "loading")
+    load(model, path, skip_mismatch)
+
+
+def inspect_file(filepath: Any) -> Iterable[str]:
+    """What is in a file, as lines of text, without building anything: what `lumbre inspect FILE` prints.
+
+    Args:
+        filepath: The file.
+
+    Raises:
+        ValueError: The ending is not known, or the file is not what it should be.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> import lumbre, tempfile
+        >>> path = f"{tempfile.mkdtemp()}/w.lumbre"
+        >>> lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)]).save_weights(path)
+        >>> for line in list(lumbre.saving.inspect_file(path))[2:]:
+        ...     print(line)
+        weights only
+        <BLANKLINE>
+        layers/dense/kernel  float32   3×2                        24 bytes  hash OK
+        layers/dense/bias    float32   2                           8 bytes  hash OK
+        bytes: weights 32
+    """
+    path, inspect = format_of(filepath, "inspect_file")
+    _check_exists(path)
+    found: Iterable[str] = inspect(path)
+    return found
+
+
+def _check_built(model: Any, doing: str) -> None:
+    if not model.built:
+        raise ValueError(
+            f"You are {doing} weights of a model that has not yet been built. Try building the model first "
+            "by "
+            "calling it on some data or by using `build()`."
+        )
+
+
+def _check_exists(path: str) -> None:
+    if not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, "File not found: there is no such file", path)
+
+
+def _may_write(path: str, overwrite: bool) -> bool:
+    """Whether the file is to be written; says why it cannot before any work is done for it."""
+    check_writable(path)
+    if overwrite or not os.path.exists(path):
+        return True
+    if not (sys.stdin is not None and sys.stdin.isatty()):
+        raise FileExistsError(
+            errno.EEXIST,
+            "the file exists, and there is no terminal to ask whether to replace it: overwrite=True",
+            path,
+        )
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"[WARNING] {shown(path)} already exists - overwrite? [y/n]").strip().lower()
+    return answer == "y"

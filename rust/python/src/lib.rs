@@ -20,9 +20,9 @@ mod _core {
         call, checking, isa, isa_levels, num_threads, rows, set_checking, set_dry, set_isa, set_num_threads,
     };
     #[pymodule_export]
-    use super::hash::hash128;
-    #[pymodule_export]
     use super::dlpack::from_dlpack;
+    #[pymodule_export]
+    use super::hash::hash128;
     #[pymodule_export]
     use super::program::{
         PyProgram, PyRecording, record_input, record_start, record_stop, recording, recording_broken,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lumbre import random
-from lumbre.autograd import values
+from lumbre.arrays import values
 from lumbre.callbacks.callback_list import CallbackList
 from lumbre.tensor import Variable
 from lumbre.training.feeds import Feed

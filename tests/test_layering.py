@@ -49,6 +49,7 @@ UPSTAIRS = {
     ): "a dtype policy is a layer's; Keras's name for the default one is in `config`",
     ("autograd", "ops"): "gradients are added and un-broadcast by ops, to be differentiable themselves",
     ("models", "saving"): "`Model.save` is a method, and what it does stands above models",
+    ("training", "saving"): "`fit` writes its checkpoints into files",
     ("utils", "models"): "`plot_model` draws what models know of themselves",
     ("utils", "random"): "`set_random_seed` seeds the global generator",
 }

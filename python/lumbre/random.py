@@ -121,6 +121,16 @@ def global_seed_generator() -> SeedGenerator:
     return _global[0]
 
 
+def get_seeds_state() -> Any:
+    """Where `make_default_seed` is: something for `set_seeds_state`."""
+    return _seeds.getstate()
+
+
+def set_seeds_state(state: Any) -> None:
+    """Goes on where another process was."""
+    _seeds.setstate(state)
+
+
 def set_seed(seed: int) -> None:
     """Determines everything random in Lumbre from here on that is given no seed of its own.
 

@@ -9,6 +9,7 @@ from lumbre.callbacks.history import History
 from lumbre.callbacks.lambda_callback import LambdaCallback
 from lumbre.callbacks.learning_rate_finder import LearningRateFinder
 from lumbre.callbacks.learning_rates import LearningRateScheduler, ReduceLROnPlateau
+from lumbre.callbacks.model_checkpoint import BackupAndRestore, ModelCheckpoint
 from lumbre.callbacks.progbar_logger import ProgbarLogger
 from lumbre.callbacks.remote_monitor import RemoteMonitor
 from lumbre.callbacks.swap_ema_weights import SwapEMAWeights
@@ -16,6 +17,7 @@ from lumbre.callbacks.tensorboard import TensorBoard
 from lumbre.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
@@ -25,6 +27,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateFinder",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

@@ -79,6 +79,20 @@ class Callback(Options):
     def set_model(self, model: Any) -> None:
         self._model = model
 
+    def get_state(self) -> dict[str, Any] | None:
+        """What a checkpoint is to know of the callback (see `fit(checkpoint=...)`); None: nothing.
+
+        A dict of None, booleans, numbers, texts, arrays, and lists, tuples and dicts of them. It is asked for
+        between two batches, and before and after the validation of an epoch.
+        """
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where the callback was that `state` came from.
+
+        Called after `on_train_begin`; where an epoch is gone on with, once more after its `on_epoch_begin`.
+        """
+
     @_default
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Another name for `on_train_batch_begin`."""

@@ -48,13 +48,15 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self.writer: Any = None
         self.csv_file: TextIO | None = None
+        self._begins_at = 0  # where in the file the rows of this training begin
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
         path = Path(self.filename)
-        if self.append and path.exists():
-            self.append_header = path.stat().st_size == 0
-        self.csv_file = path.open("a" if self.append else "w", newline="", encoding="utf-8")
+        # What was there before goes with the first row, not now: a run that is resumed goes on with it.
+        self.csv_file = path.open("r+" if path.is_file() else "w", newline="", encoding="utf-8")
+        self.append_header = not (self.append and path.stat().st_size)
+        self._begins_at = path.stat().st_size if self.append else 0
         self.writer = self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -65,11 +67,31 @@ class CSVLogger(Callback):
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
         if self.writer is None:
+            if self.csv_file.seekable():
+                self.csv_file.seek(self._begins_at)
+                self.csv_file.truncate()
             self.writer = csv.writer(self.csv_file, delimiter=self.sep)
             if self.append_header:
                 self.writer.writerow(["epoch", *self.keys])
         self.writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
         self.csv_file.flush()
+
+    def get_state(self) -> dict[str, Any] | None:
+        if self.csv_file is None or not self.csv_file.seekable():
+            return None
+        begun = self.writer is not None
+        return {
+            "keys": self.keys,
+            "bytes": os.fstat(self.csv_file.fileno()).st_size if begun else self._begins_at,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        assert self.csv_file is not None
+        self.keys, self.writer = state["keys"], None
+        size = os.fstat(self.csv_file.fileno()).st_size
+        # Rows of epochs that come once more are overwritten; a file that was removed meanwhile begins anew.
+        self._begins_at = state["bytes"] if size >= state["bytes"] else 0
+        self.append_header = self._begins_at == 0
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lumbre import console
 from lumbre.callbacks.callback import Logs
 from lumbre.callbacks.monitored import MonitorCallback
@@ -84,6 +86,22 @@ class EarlyStopping(MonitorCallback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "wait": self.wait,
+            "stopped_epoch": self.stopped_epoch,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            # Without copies: they are replaced, never written to.
+            "best_weights": None if self.best_weights is None else [_read_only(w) for w in self.best_weights],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.wait = state["wait"]
+        self.stopped_epoch = state["stopped_epoch"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best_weights = state["best_weights"]
+
     def _keep(self, epoch: int) -> None:
         self.best_epoch, self.best_weights = epoch, self.model.get_weights()
 
@@ -96,3 +114,9 @@ class EarlyStopping(MonitorCallback):
                     f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}."
                 )
             self.model.set_weights(self.best_weights)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -102,6 +102,13 @@ class GradientMonitor(Callback):
         if logs is not None:
             logs.update(self._gauge.means())
 
+    def get_state(self) -> dict[str, Any]:
+        return {"sums": [variable.numpy() for variable in self._gauge.sums()]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        for variable, value in zip(self._gauge.sums(), state["sums"], strict=True):
+            variable.assign(value)
+
 
 class _Gauge(Watcher):
     """The part that is inside the step: Variables that ops add to."""
@@ -129,9 +136,13 @@ class _Gauge(Watcher):
         self.activity = _state((len(active),))
         self.outputs: list[tuple[int, Tensor]] = []
 
+    def sums(self) -> tuple[Variable, Variable, Variable]:
+        """What is kept from step to step within an epoch."""
+        return self.steps, self.norms, self.activity
+
     def reset(self) -> None:
         """Begins an epoch."""
-        for variable in (self.steps, self.norms, self.activity):
+        for variable in self.sums():
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def means(self) -> dict[str, float]:

@@ -60,6 +60,16 @@ class History(Callback):
         if self.model is not None:
             self.model.history = self
 
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "history": {name: list(values) for name, values in self.history.items()},
+            "epoch": list(self.epoch),
+            "epochs": {name: list(epochs) for name, epochs in self._epochs.items()},
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.history, self.epoch, self._epochs = state["history"], state["epoch"], state["epochs"]
+
     def _epochs_of(self, name: str) -> list[int]:
         """The epochs of a value, from 0; those of a list that somebody put there count from 0 on."""
         epochs = self._epochs.get(name, [])

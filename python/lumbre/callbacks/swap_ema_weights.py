@@ -63,6 +63,12 @@ class SwapEMAWeights(Callback):
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._put(averages=False)
 
+    def get_state(self) -> dict[str, Any]:
+        return {"averages_in_model": self._averages_in_model}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._averages_in_model = state["averages_in_model"]
+
     def _put(self, averages: bool) -> None:
         """Sees to it that the model holds the averages, or its own weights."""
         if averages == self._averages_in_model:

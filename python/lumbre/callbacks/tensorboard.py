@@ -97,6 +97,13 @@ class TensorBoard(Callback):
         self._batches = 0
         self._batch_start = (time.perf_counter(), 0)
 
+    def get_state(self) -> dict[str, Any]:
+        return {"batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._batches = state["batches"]
+        self._batch_start = (time.perf_counter(), self._batches)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch_start = (time.perf_counter(), self._iterations())
 

@@ -13,8 +13,10 @@ from lumbre.registration import (
 from lumbre.saving.errors import FileFormatError
 from lumbre.saving.saving_api import inspect_file, load_model, load_weights, save_model, save_weights
 from lumbre.serialization import deserialize_keras_object, serialize_keras_object
+from lumbre.training.checkpoints import Checkpoint
 
 __all__ = [
+    "Checkpoint",
     "CustomObjectScope",
     "FileFormatError",
     "custom_object_scope",

@@ -40,6 +40,39 @@ class Feed(Protocol):
     def finish(self) -> None:
         """Ends an epoch, at its end or before."""
 
+    @property
+    def resumes_within(self) -> bool:
+        """Whether an epoch can be gone on with in the middle, in another process."""
+
+    @property
+    def kind(self) -> str:
+        """What the data is called."""
+
+    def ended(self) -> bool:
+        """Whether the epoch is known to be over, without a look at the data."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the data is, as far as another process must have the same."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the feed is, between two batches."""
+
+    def set_state(self, state: dict[str, Any], within: bool) -> None:
+        """Goes to where another feed of the same data was; `within` an epoch, which `start` goes on with.
+
+        NumPy's global generator is left in any state.
+        """
+
+
+def form(array: np.ndarray) -> str:
+    """Dtype and shape of an array without the number of samples.
+
+    Example:
+        >>> form(np.zeros((9, 2), "float32"))
+        'float32 (n, 2)'
+    """
+    return f"{array.dtype.name} ({', '.join(['n', *map(str, array.shape[1:])])})"
+
 
 def warn_out_of_data() -> None:
     warnings.warn(
@@ -63,6 +96,9 @@ class ArrayFeed:
         nan_policy: What is done about NaN and infinity in the rows: "raise", "warn" or "allow".
     """
 
+    resumes_within = True
+    kind = "arrays"
+
     def __init__(
         self,
         data: ArrayData,
@@ -83,6 +119,8 @@ class ArrayFeed:
         self._seen = 0  # batches of this pass
         self._left = 0  # batches until the epoch is over
         self._warned = False
+        self._resumed = False
+        self._drawn_from: Any = None  # the state of NumPy's generator before it drew the order
 
     def limit(self, most: int) -> None:
         """Makes epochs no longer than that many batches."""
@@ -94,8 +132,12 @@ class ArrayFeed:
         return (self.steps or self.pass_batches) * self.batch_size
 
     def start(self, fresh: bool) -> None:
+        if self._resumed:
+            self._resumed = False
+            return
         if fresh or not self._started or self.steps is None or self._seen >= self.pass_batches:
             self._order = None  # given back before the next one is made
+            self._drawn_from = np.random.get_state() if self.shuffle else None
             self._order = self._draw_order()
             self._started, self._seen = True, 0
         self._left = self.steps or self.pass_batches
@@ -123,6 +165,35 @@ class ArrayFeed:
 
     def finish(self) -> None:
         self._left = 0
+
+    def ended(self) -> bool:
+        return self._left == 0 or self._seen >= self.pass_batches
+
+    def describe(self) -> dict[str, Any]:
+        arrays = zip(self.data.names, self.data.arrays, strict=True)
+        return {
+            "samples": self.data.n,
+            "arrays": {name: form(array) for name, array in arrays},
+            "batch_size": self.batch_size,
+            "steps_per_epoch": self.steps,
+            "shuffle": self.shuffle,
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "drawn_from": self._drawn_from,
+            "started": self._started,
+            "seen": self._seen,
+            "left": self._left,
+        }
+
+    def set_state(self, state: dict[str, Any], within: bool) -> None:
+        self._drawn_from = state["drawn_from"]
+        if self._drawn_from is not None:
+            np.random.set_state(self._drawn_from)
+            self._order = self._draw_order()
+        self._started, self._seen, self._left = state["started"], state["seen"], state["left"]
+        self._resumed = within
 
     def _draw_order(self) -> np.ndarray | None:
         n = self.data.n

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random as python_random
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 
 from lumbre.training.arrays import is_array_like, to_arrays
 from lumbre.training.data import ArrayData
-from lumbre.training.feeds import done_and_outputs, warn_out_of_data
+from lumbre.training.feeds import done_and_outputs, form, warn_out_of_data
 from lumbre.training.loading import Pass, indices
 from lumbre.utils.packing import unpack_x_y_sample_weight
 
@@ -50,6 +52,7 @@ class IterData:
             )
         self.kind = "PyDataset" if self.indexed else "generator" if self.once else "dataset"
         self.shuffle = bool(shuffle) and self.indexed
+        self.drawn_from: Any = None  # the state of Python's generator before it drew the order
         if shuffle and not self.indexed:
             warnings.warn(
                 "`shuffle=True` was passed, but will be ignored since the data `x` was provided as a "
@@ -62,11 +65,13 @@ class IterData:
         """Batches in a pass, None if the source does not tell."""
         return None if self.once else _length(self.source)
 
-    def iterate(self) -> Iterator[Any]:
-        """One pass; an iterator goes on where it is."""
+    def iterate(self, first: int = 0) -> Iterator[Any]:
+        """One pass, of an indexed source from its batch `first` on; an iterator goes on where it is."""
         self._passes += 1
         if self.indexed:
-            return Pass(self.source, indices(_length(self.source), self.shuffle), self._passes)
+            self.drawn_from = python_random.getstate() if self.shuffle else None
+            order = itertools.islice(indices(_length(self.source), self.shuffle), first, None)
+            return Pass(self.source, order, self._passes)
         as_numpy = getattr(self.source, "as_numpy_iterator", None)
         return iter(self.source if as_numpy is None else as_numpy())
 
@@ -147,6 +152,8 @@ class IterFeed:
         self._done = 0  # batches of this epoch
         self._over = False  # whether the pass is over
         self._warned = False
+        self._resumed = False
+        self._entropy: list[int] | None = None  # that of the worker processes, in an epoch gone on with
         self._numbers = np.arange(0)
 
     def admit_first(self, fresh: bool) -> None:
@@ -172,6 +179,10 @@ class IterFeed:
         self._waiting.append(batch)
 
     def start(self, fresh: bool) -> None:
+        if self._resumed:
+            self._resumed = False
+            self._load_ahead(self._entropy)
+            return
         self.data.notify("on_epoch_begin")
         over = fresh or self._over or self.steps is None or self._iterator is None
         if over and not self._waiting:
@@ -179,9 +190,12 @@ class IterFeed:
             self._seen = 0
         self._done = 0
         self._over = False
+        self._load_ahead()
+
+    def _load_ahead(self, entropy: list[int] | None = None) -> None:
         if isinstance(self._iterator, Pass):
-            wanted = None if self.num_batches is None else self.num_batches - len(self._waiting)
-            self._iterator.start(wanted)
+            done = self._done + len(self._waiting)
+            self._iterator.start(None if self.num_batches is None else self.num_batches - done, entropy)
 
     def more(self) -> bool:
         if self.num_batches is not None and self._done >= self.num_batches:
@@ -210,6 +224,58 @@ class IterFeed:
         if total is not None and self._seen >= total:
             self._over = True
         self.data.notify("on_epoch_end")
+
+    @property
+    def resumes_within(self) -> bool:
+        return self.data.indexed
+
+    @property
+    def kind(self) -> str:
+        return self.data.kind
+
+    def ended(self) -> bool:
+        return self.num_batches is not None and self._done >= self.num_batches
+
+    def describe(self) -> dict[str, Any]:
+        first = self._waiting[0]
+        return {
+            "source": self.data.kind,
+            "arrays": {name: form(array) for name, array in zip(first.names, first.arrays, strict=True)},
+            "batches": self.data.num_batches,
+            "steps_per_epoch": self.steps,
+            "shuffle": self.data.shuffle,
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        own = getattr(self.data.source, "get_state", None) if self.data.indexed else None
+        return {
+            "drawn_from": self.data.drawn_from,
+            "seen": self._seen,
+            "done": self._done,
+            "over": self._over,
+            "started": self._iterator is not None,
+            "num_batches": self.num_batches,
+            "passes": self.data._passes,
+            "entropy": self._iterator.entropy if isinstance(self._iterator, Pass) else None,
+            "source": own() if callable(own) else None,
+        }
+
+    def set_state(self, state: dict[str, Any], within: bool) -> None:
+        self.num_batches = state["num_batches"]
+        if not self.data.indexed:
+            return
+        if within:
+            self.data.notify("on_epoch_begin")
+        if state["source"] is not None:
+            self.data.source.set_state(state["source"])
+        if state["drawn_from"] is not None:
+            python_random.setstate(state["drawn_from"])
+        self._waiting = []
+        self.data._passes = state["passes"] - 1
+        self._iterator = self.data.iterate(state["seen"]) if state["started"] else None
+        self._seen, self._done, self._over = state["seen"], state["done"], state["over"]
+        self._entropy = state["entropy"]
+        self._resumed = within
 
     def _run_out(self) -> None:
         """The source ended: the length of a pass if that was not known, else too early."""

@@ -38,13 +38,19 @@ class Pass:
         self._source = source
         self._order = iter(order)
         self._number = number
+        self.entropy: list[int] | None = None
         self._back: deque[int] = deque()  # indices to be asked for (again) before those of the order
         self._loading: deque[tuple[int, Future[Any]]] = deque()
         self._workers: Executor | None = None
         self._to_load = 0  # batches that may still be asked for, until `stop`
 
-    def start(self, most: int | None) -> None:
-        """Begins to load ahead, `most` batches (None: to the end of the order)."""
+    def start(self, most: int | None, entropy: list[int] | None = None) -> None:
+        """Begins to load ahead, `most` batches (None: to the end of the order).
+
+        Args:
+            most: How many.
+            entropy: That of another process, whose worker processes had the same random numbers.
+        """
         workers = int(getattr(self._source, "workers", 1) or 0)
         processes = bool(getattr(self._source, "use_multiprocessing", False))
         if self._workers is not None or workers < (1 if processes else 2):
@@ -53,7 +59,8 @@ class Pass:
         self._enough = min(self._ahead - 1, max(workers, self._ahead // 2))
         self._to_load = sys.maxsize if most is None else most
         self._workers = _processes(self._source, workers) if processes else _threads(workers)
-        self._load = _SeededLoad(self._number) if processes else self._source.__getitem__
+        self.entropy = (entropy or _fresh_entropy(self._number)) if processes else None
+        self._load = self._source.__getitem__ if self.entropy is None else _SeededLoad(self.entropy)
         self._fill()
 
     def stop(self) -> None:
@@ -151,12 +158,17 @@ def _adopt(source: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends its workers
 
 
+def _fresh_entropy(number: int) -> list[int]:
+    """What the random numbers of a pass in worker processes follow from."""
+    words = np.random.get_state(legacy=False)["state"]
+    return [number, int(words["pos"]), *(int(w) for w in words["key"][:4])]
+
+
 class _SeededLoad:
     """Loads a batch in a worker process, with random numbers that belong to the batch, not to the worker."""
 
-    def __init__(self, number: int) -> None:
-        words = np.random.get_state(legacy=False)["state"]
-        self.entropy = [number, int(words["pos"]), *(int(w) for w in words["key"][:4])]
+    def __init__(self, entropy: list[int]) -> None:
+        self.entropy = entropy
 
     def __call__(self, index: int) -> Any:
         seed = np.random.SeedSequence([*self.entropy, index]).generate_state(4)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lumbre import tree
 from lumbre.callbacks.callback_list import CallbackList
+from lumbre.training.checkpoints import Saver
 from lumbre.training.feeds import Feed
+from lumbre.training.run_state import Position
 
 Logs = dict[str, Any]
 
@@ -38,6 +41,9 @@ def run_epoch(
     stopped: Callable[[], bool],
     per_call: int = 1,
     keep: Callable[[Any], None] | None = None,
+    first: int = 0,
+    room: Callable[[], int | None] | None = None,
+    pause: Callable[[int], None] | None = None,
 ) -> int:
     """All batches of one epoch. Batches run many at once unless a callback wants to see each.
 
@@ -50,6 +56,9 @@ def run_epoch(
         stopped: Whether a callback has asked to stop; looked at after each call of hooks.
         per_call: Batches between two calls of a callback's batch hooks.
         keep: Receives the outputs of each batch.
+        first: How many batches of the epoch were done before, by another process.
+        room: How many batches may run before the next pause.
+        pause: Called with the number of batches done whenever some are.
 
     Returns:
         The number of batches done.
@@ -59,13 +68,14 @@ def run_epoch(
     before = getattr(callbacks, f"on_{kind}_batch_begin")
     after = getattr(callbacks, f"on_{kind}_batch_end")
     feed.start(fresh=kind != "train")
-    step = 0
+    step = first
     try:
         while feed.more():
             if begins:
                 before(step)
             # The bar's clock starts after the first step, so that one runs alone.
-            most = per_call if stepwise else 1 if watched and step == 0 else None
+            free = room() if room is not None else None
+            most = per_call if stepwise else 1 if watched and step == first else free
             done, outputs = _advance(feed, runner, most)
             step += done
             if keep is not None:
@@ -74,6 +84,8 @@ def run_epoch(
             if ends:
                 after(step - 1, {"outputs": _joined(outputs)} if kind == "predict" else logs())
             callbacks.tick(kind, step - 1, logs)
+            if pause is not None:
+                pause(step)
             if stopped():
                 break
     finally:
@@ -97,43 +109,83 @@ def fit(
     callbacks: CallbackList,
     epochs: range,
     validation: Validation | None,
+    saver: Saver | None = None,
 ) -> None:
-    """Trains for the given epochs; the model has been built and the data checked."""
+    """Trains for the given epochs; the model has been built and the data checked.
+
+    With a saver it goes on where another process stopped, if one did, and saves its state.
+    """
     runner = model._runner("train")
     runner.nan_policy = feed.nan_policy
     runner.watched = model._loss_tracker.total.cell if callbacks.stops_on_nan else None
     callbacks.on_train_begin()
-    training_logs: Logs = {}
-    for epoch in epochs:
-        model.reset_metrics()
-        callbacks.on_epoch_begin(epoch)
-        if model.optimizer is not None:
-            model.optimizer.enter_training(model.trainable_variables)
-        steps = run_epoch(
-            "train",
-            feed,
-            runner,
-            callbacks,
-            lambda: model._read_logs("train"),
-            lambda: model.stop_training,
-            model.steps_per_execution,
-        )
-        if model.optimizer is not None:
-            model.optimizer.leave_training(model.trainable_variables)
-        if steps == 0:  # the data had ended before the epoch began, about which the feed warned
+    start = saver.position if saver is not None else Position(0)
+    training_logs: Logs = start.last_logs or {}
+    if saver is not None:
+        saver.restore()
+        model.stop_training = start.stopped
+    for epoch in epochs if not start.stopped else ():
+        if epoch < start.epoch:
+            continue
+        resumed = start if start.within and epoch == start.epoch else None
+        logs = _train_epoch(model, feed, runner, callbacks, epoch, saver, resumed)
+        if logs is None:  # the data had ended before the epoch began, about which the feed warned
             break
-        logs = model._read_logs("train")
         if validation is not None and validation.is_due(epoch):
-            results = evaluate(model, validation.feed, callbacks)
+            if saver is not None:
+                saver.validation_begins(epoch, logs)
+            results = evaluate(model, validation.feed, callbacks, saver)
             logs.update({f"val_{name}": value for name, value in results.items()})
         callbacks.on_epoch_end(epoch, logs)
         training_logs = logs
+        if saver is not None:
+            saver.epoch_done(epoch, logs)
         if model.stop_training:
             break
+    if saver is not None:
+        saver.training_done()
     callbacks.on_train_end(training_logs)
 
 
-def evaluate(model: Any, feed: Feed, callbacks: CallbackList) -> Logs:
+def _train_epoch(
+    model: Any,
+    feed: Feed,
+    runner: Any,
+    callbacks: CallbackList,
+    epoch: int,
+    saver: Saver | None,
+    resumed: Position | None,
+) -> Logs | None:
+    """The batches of an epoch, or those that are left of a resumed one; its logs, None if it has no batch."""
+    model.reset_metrics()
+    callbacks.on_epoch_begin(epoch)
+    variables = model.trainable_variables
+    if model.optimizer is not None:
+        model.optimizer.enter_training(variables)
+    if saver is not None:
+        if resumed is not None:
+            saver.restore()  # once more: the hooks at the epoch's beginning have changed it now
+        saver.forget_found()
+    if resumed is not None and resumed.logs is not None:
+        return dict(resumed.logs)
+    steps = run_epoch(
+        "train",
+        feed,
+        runner,
+        callbacks,
+        lambda: model._read_logs("train"),
+        lambda: model.stop_training,
+        model.steps_per_execution,
+        first=resumed.step if resumed is not None else 0,
+        room=None if saver is None else saver.room,
+        pause=None if saver is None else partial(saver.batches_done, epoch),
+    )
+    if model.optimizer is not None:
+        model.optimizer.leave_training(variables)
+    return model._read_logs("train") if steps else None
+
+
+def evaluate(model: Any, feed: Feed, callbacks: CallbackList, saver: Saver | None = None) -> Logs:
     """The metrics over one pass of a feed; nothing if it has no more data."""
     runner = model._runner("test")
     model.stop_evaluating = False
@@ -147,6 +199,7 @@ def evaluate(model: Any, feed: Feed, callbacks: CallbackList) -> Logs:
         lambda: model._read_logs("test"),
         lambda: model.stop_evaluating,
         model.steps_per_execution,
+        pause=None if saver is None else lambda step: saver.validated(),
     )
     logs = model._read_logs("test") if steps else {}
     callbacks.on_test_end(logs)

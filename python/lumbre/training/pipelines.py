@@ -53,6 +53,9 @@ class PipelineFeed(ArrayFeed):
         nan_policy: What is done about NaN and infinity in the rows: "raise", "warn" or "allow".
     """
 
+    resumes_within = False  # what its functions and shuffles have drawn is not known
+    kind = "dataset"
+
     def __init__(self, data: ArrayData, batches: RowBatches, steps: int | None, nan_policy: str) -> None:
         super().__init__(data, batches.size, steps, nan_policy=nan_policy)
         self.batches = batches
@@ -97,6 +100,18 @@ class PipelineFeed(ArrayFeed):
     def finish(self) -> None:
         self._over = self._over or self._seen == self.batches.batches
         self._left = 0
+
+    def ended(self) -> bool:
+        return self._left == 0
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "batches": self.batches.batches}
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any], within: bool) -> None:
+        """Nothing: each pass begins anew."""
 
     def _take(self, count: int) -> None:
         """Has that many row numbers ready, if the pass has them."""

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lumbre import metrics, optimizers
+from lumbre import console, metrics, optimizers
 from lumbre.callbacks.callback_list import CallbackList
 from lumbre.callbacks.history import History
 from lumbre.lookup import options, unknown_options
 from lumbre.serialization import deserialize_keras_object, serialize_keras_object
-from lumbre.training import arguments, loops
+from lumbre.training import arguments, checkpoints, loops
 from lumbre.training.arrays import to_arrays
 from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
@@ -31,6 +31,7 @@ from lumbre.training.prepare import (
     validation_parts,
     warn_of_sorted_labels,
 )
+from lumbre.training.run_state import RunState
 from lumbre.training.step import StepRunner
 
 
@@ -201,6 +202,9 @@ class Trainer(BatchSteps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | list[int] = 1,
+        *,
+        checkpoint: Any = None,
+        resume: bool = False,
     ) -> History:
         """Trains the model.
 
@@ -226,14 +230,22 @@ class Trainer(BatchSteps):
             steps_per_epoch: Steps in an epoch; by default one pass through the data.
             validation_steps, validation_batch_size: The same for validation.
             validation_freq: Validates every so many epochs, or after those in a list (from 1).
+            checkpoint: Beyond Keras: the folder in which to save the state of the run after each epoch, or a
+                `lumbre.saving.Checkpoint`, which says where and how often.
+            resume: Beyond Keras: whether to go on from the newest checkpoint in that folder, where there is
+                one. Arrays and PyDatasets go on at the next batch, and the run ends in the same bits as if it
+                had not been interrupted; generators go on at the beginning of an epoch.
 
         Returns:
             The `History`; its `history` has a list of floats for each metric.
 
         Raises:
-            ValueError: The model is not compiled, or the data does not fit.
+            ValueError: The model is not compiled, the data does not fit, or the checkpoint is of another
+                model, optimizer or data.
             TypeError: The data holds no numbers.
             RuntimeError: The model is being trained already.
+            FileExistsError: There are checkpoints in the folder, and `resume` is False.
+            OSError: A checkpoint could not be written; older ones are as they were.
 
         Source: `keras.Model.fit`.
 
@@ -281,12 +293,14 @@ class Trainer(BatchSteps):
                 held = make_feed(self, "test", *parts, size, validation_steps, nan_policy=policy)
                 validation = loops.Validation(held, validation_freq)
             hooks = self._callback_list(callbacks, True, verbose, epoch_numbers.stop, feed.num_batches)
+            saver = self._saver(checkpoint, resume, feed, hooks, verbose)
             self.stop_training = False
             watchers = hooks.watchers
             if watchers:
                 self._watchers = watchers  # steps are recorded anew
             try:
-                loops.fit(self, feed, hooks, epoch_numbers, validation)
+                with saver or contextlib.nullcontext():
+                    loops.fit(self, feed, hooks, epoch_numbers, validation, saver)
             finally:
                 if watchers:
                     del self._watchers
@@ -452,6 +466,20 @@ class Trainer(BatchSteps):
                 yield
         finally:
             del self.__dict__["_fit_token"]
+
+    def _saver(
+        self: Any, checkpoint: Any, resume: Any, feed: Any, hooks: CallbackList, verbose: Any
+    ) -> checkpoints.Saver | None:
+        """What saves the state of the run and knows where to resume, if that is asked for."""
+        asked = checkpoints.request(checkpoint, resume, hooks)
+        if asked is None:
+            return None
+        saver = checkpoints.Saver(asked, RunState(self, feed, hooks))
+        if saver.found is not None:
+            checkpoints.warn_of_generator(feed)
+            if verbose:
+                console.show(f"Resuming from {saver.found}: {saver.position.batches} batches are done.")
+        return saver
 
     @staticmethod
     def _checked(batch_size: Any, steps: Any, verbose: Any, callbacks: Any) -> tuple[int | None, int | None]:

@@ -4,7 +4,7 @@ use crate::dlpack;
 use crate::enter::{enter, enter_briefly};
 use crate::errors::to_py;
 use lumbre_kernels::{DType, Dims, Fault, MAX_RANK, Meta};
-use lumbre_runtime::{Array, Cell, door};
+use lumbre_runtime::{Array, Cell, Held, door};
 use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -227,6 +227,11 @@ impl PyCell {
         enter(py, || self.0.fill(&file, start))
     }
 
+    /// The present value as it lies, for a thread that reads it later; later updates leave it as it is.
+    fn hold(&self) -> PyHeld {
+        PyHeld(self.0.hold())
+    }
+
     /// The number of updates so far.
     #[getter]
     fn version(&self) -> u64 {
@@ -243,6 +248,18 @@ impl PyCell {
     #[getter]
     fn dtype(&self, py: Python<'_>) -> Py<PyString> {
         name_of(py, self.0.meta().dtype)
+    }
+}
+
+/// The value that a cell had when it was held.
+#[pyclass(name = "Held", module = "lumbre._core", frozen)]
+pub struct PyHeld(Held);
+
+#[pymethods]
+impl PyHeld {
+    /// The value, in row-major order.
+    fn read(&self, py: Python<'_>) -> PyResult<PyArray> {
+        enter(py, || self.0.read()).map(PyArray)
     }
 }
 

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use super::array::{PyArray, PyCell, dry, from_numpy, source};
+    use super::array::{PyArray, PyCell, PyHeld, dry, from_numpy, source};
     #[pymodule_export]
     use super::call::{
         call, checking, isa, isa_levels, num_threads, rows, set_checking, set_dry, set_isa, set_num_threads,

@@ -373,6 +373,12 @@ impl Cell {
         }
     }
 
+    /// The present value as it lies, whatever its order: this takes no time. It stays as it is when the cell is updated.
+    pub fn hold(&self) -> Held {
+        let state = self.lock_read();
+        Held { array: Array { source: None, ..state.array.clone() }, order: state.order }
+    }
+
     // A panic while a lock is held leaves numbers that may be half updated but no broken structure.
     pub(crate) fn lock_read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(|e| e.into_inner())
@@ -383,9 +389,48 @@ impl Cell {
     }
 }
 
-/// From so many bytes on the team reads. One worker takes about 1 ms for them.
-#[cfg(unix)]
+/// The value that a cell had, in the order in which it lay there.
+pub struct Held {
+    array: Array,
+    order: Order,
+}
+
+impl Held {
+    /// The value in row-major order; a new array where it lay otherwise.
+    pub fn read(&self) -> Result<Array, Fault> {
+        if self.order == Order::RowMajor {
+            Ok(self.array.clone())
+        } else {
+            rearranged(&self.array, self.order, Order::RowMajor)
+        }
+    }
+}
+
+/// A new array with the elements of another one in another order; one of the two is row-major.
+fn rearranged(array: &Array, order: Order, next: Order) -> Result<Array, Fault> {
+    let to = Array::allocate(array.meta)?;
+    // SAFETY: two storages, of which the new one is known to nobody else.
+    unsafe { lumbre_kernels::gemm::rearrange(&array.view().ordered(order), &to.view().ordered(next)) };
+    Ok(to)
+}
+
+/// From so many bytes on the team copies. One worker takes about 1 ms for them.
 const MUCH: usize = 4 << 20;
+
+/// A new array with the same bytes as a dense one.
+fn duplicate(array: &Array) -> Result<Array, Fault> {
+    let to = Array::allocate(array.meta)?;
+    let bytes = array.meta.bytes();
+    let workers = if bytes < MUCH { 1 } else { pool::threads() };
+    pool::run(workers, &|part| {
+        let piece = bytes.div_ceil(part.count).next_multiple_of(4096);
+        let start = bytes.min(part.index * piece);
+        let from = &array.bytes()[start..bytes.min(start + piece)];
+        // SAFETY: pieces that do not overlap, of an array that is as long and known to nobody else.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to.storage.ptr.add(start), from.len()) };
+    })?;
+    Ok(to)
+}
 
 /// Changes between panels and row-major order cost about as much as a few steps.
 const FEW_STEPS: usize = 16;
@@ -401,7 +446,7 @@ impl State {
             return Ok(());
         }
         assert!(self.array.is_dense(), "cells hold dense arrays");
-        self.array = Array::from_bytes(self.array.meta, self.array.bytes())?;
+        self.array = duplicate(&self.array)?;
         Ok(())
     }
 
@@ -413,11 +458,7 @@ impl State {
         // From panels to panels of another width by way of row-major order.
         for next in [Order::RowMajor, order] {
             if self.order != next {
-                let to = Array::allocate(self.array.meta)?;
-                let (old, new) = (self.array.view().ordered(self.order), to.view().ordered(next));
-                // SAFETY: two storages, of which the new one is known to nobody else.
-                unsafe { lumbre_kernels::gemm::rearrange(&old, &new) };
-                (self.array, self.order) = (to, next);
+                (self.array, self.order) = (rearranged(&self.array, self.order, next)?, next);
             }
         }
         if order == Order::RowMajor && self.steps < FEW_STEPS {

@@ -17,6 +17,6 @@ pub mod program;
 pub mod record;
 pub mod timing;
 
-pub use buffer::{Array, Cell};
+pub use buffer::{Array, Cell, Held};
 pub use program::{Feed, Program, Replayed, Request};
 pub use timing::Timing;

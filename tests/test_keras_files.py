@@ -566,3 +566,25 @@ def test_ops(name: str, writer: str, tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     x = numbers(30, 4, 3, 2)
     close(other.saving.load_model(tmp_path / "m.keras")(x), model(x))
+
+
+# Looking into files
+
+
+def test_inspect(tmp_path: Path) -> None:
+    case = MODELS["own_layers"](keras)
+    fit(case.model, case, 1)
+    for name in ("m.keras", "m.h5"):
+        case.model.save(tmp_path / name)
+    case.model.save_weights(tmp_path / "m.weights.h5")
+    whole, old, weights = (
+        "\n".join(saving.inspect_file(tmp_path / name)) for name in ("m.keras", "m.h5", "m.weights.h5")
+    )
+    assert "Keras's layout of version 3." in whole and "checksum OK" in whole
+    for text in (whole, old):
+        assert "Sequential" in text and "optimizer: Adamax(" in text and "loss: LogCosh(" in text
+    assert "registered as tests>Block" in whole
+    assert "layers/block/_hidden/vars/0" in whole and "layers/block/_hidden/vars/0" in weights
+    assert "weights only" in weights and "weights only" not in old
+    sizes = sum(w.nbytes for w in case.model.get_weights())
+    assert f"bytes: weights {sizes:,}, optimizer " in whole

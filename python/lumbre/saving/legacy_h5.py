@@ -175,7 +175,9 @@ def _assign(pairs: list[tuple[Any, list[Variable], list[Dataset]]], path: Any, s
                 d.verify()
             fitting += zip(own, data, strict=True)
             continue
-        text = f"{shown(path)}: the weights of layer '{layer.name}' have shapes {expected}, in the file {found}"
+        text = (
+            f"{shown(path)}: the weights of layer '{layer.name}' have shapes {expected}, in the file {found}"
+        )
         if not skip_mismatch:
             raise ValueError(f"{text}. Nothing was changed.")
         warnings.warn(f"{text}: they are left as they are", stacklevel=5)

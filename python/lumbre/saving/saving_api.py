@@ -18,7 +18,7 @@ from lumbre.saving.errors import shown
 class Format(NamedTuple):
     """What can be done with files of one kind; None for what cannot.
 
-    `options` are the further arguments of its functions for weights, `needs` checks that what writing needs is
+    `options` are further arguments of its functions for weights, `needs` checks that what writing needs is
     installed.
     """
 

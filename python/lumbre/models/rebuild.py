@@ -10,6 +10,7 @@ from lumbre.layers import serialization
 from lumbre.layers.operation import OpNode
 from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case
+from lumbre.models.keras_ops import joined, module_of, parted
 from lumbre.serialization import SPECIAL, serialize_keras_object
 
 
@@ -38,14 +39,19 @@ def functional_config(model: Any) -> dict[str, Any]:
     for operation in graph.operations:
         entry = _operation_config(operation)
         entry["name"] = operation.name
-        entry["inbound_nodes"] = [
-            {
-                "args": tree.map_structure(argument, list(node.args)),
-                "kwargs": tree.map_structure(argument, node.kwargs),
+        entry["inbound_nodes"] = []
+        for node in operation._inbound_nodes:
+            if id(node) not in graph.node_ids or not (node.args or node.kwargs):
+                continue
+            args, kwargs = list(node.args), node.kwargs
+            if isinstance(operation, OpNode):
+                own, args, kwargs = parted(operation.function, node.args, node.kwargs)
+                entry["config"].update(tree.map_structure(argument, own))
+            call = {
+                "args": tree.map_structure(argument, args),
+                "kwargs": tree.map_structure(argument, kwargs),
             }
-            for node in operation._inbound_nodes
-            if id(node) in graph.node_ids and (node.args or node.kwargs)
-        ]
+            entry["inbound_nodes"].append(call)
         layers.append(entry)
 
     def ends(structure: Any) -> Any:
@@ -65,7 +71,7 @@ def _operation_config(operation: Any) -> dict[str, Any]:
     if not isinstance(operation, OpNode):
         return serialization.serialize(operation)
     return {
-        "module": "keras.ops",
+        "module": module_of(operation.op_name),
         "class_name": operation.class_label,
         "config": {"name": operation.name},
         "registered_name": operation.class_label,
@@ -94,6 +100,7 @@ def functional_from_config(
         entry["name"]: (layers or {}).get(entry["name"]) or _operation(entry, custom_objects)
         for entry in entries
     }
+    configs = {entry["name"]: entry["config"] for entry in entries}
     waiting = [(entry["name"], i, node) for entry in entries for i, node in enumerate(entry["inbound_nodes"])]
     outputs: dict[tuple[str, int], Any] = {
         (name, 0): op._inbound_nodes[0].outputs for name, op in operations.items() if op._inbound_nodes
@@ -119,8 +126,11 @@ def functional_from_config(
             if not ready:
                 left.append((name, number, node))
                 continue
-            args, kwargs = tree.traverse(value, [node["args"], node["kwargs"]])
             operation = operations[name]
+            args, kwargs = node["args"], node["kwargs"]
+            if isinstance(operation, OpNode):
+                args, kwargs = joined(operation.function, configs[name], args, kwargs)
+            args, kwargs = tree.traverse(value, [args, kwargs])
             before = len(operation._inbound_nodes)
             operation(*args, **kwargs)
             outputs[name, number] = operation._inbound_nodes[before].outputs
@@ -139,7 +149,8 @@ def functional_from_config(
 
 
 def _operation(entry: Mapping[str, Any], custom_objects: Mapping[str, type] | None) -> Any:
-    if ".ops" not in entry["module"]:
+    module = entry.get("module")
+    if not isinstance(module, str) or not module.startswith(("keras.ops", "keras.src.ops")):
         return serialization.deserialize(entry, custom_objects)
     name = snake_case(entry["class_name"])
     function = get_item if name == "get_item" else getattr(ops, name, None) if name in ops.__all__ else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Unpack
 
+import numpy as np
+
 from lumbre import ops
 from lumbre.autograd import Tensor
 from lumbre.optimizers.optimizer import Optimizer, Rate, Shared
@@ -96,6 +98,31 @@ class Adafactor(Optimizer):
         b = ops.divide(1.0, ops.sqrt(c))
         size = _root_mean(ops.factored_square_sum(gradient, a, b), variable)
         ops.adafactor_step(variable, gradient, a, b, self._shortened(alpha, size))
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes all variables into a mapping in Keras's layout, which has r, c and v for each parameter."""
+        values: list[Any] = [v.numpy() for v in self._without_slots()]
+        for slots in self._slots if self.built else ():
+            if len(slots) == 1:
+                values += [np.float32(0), np.float32(0), slots[0].numpy()]
+                continue
+            r, c = (slot.numpy() for slot in slots)
+            mean = r.mean(-1, keepdims=True)
+            share = np.divide(r, mean, out=np.zeros_like(r), where=mean != 0)
+            values += [r, c, share[..., None] * c[..., None, :]]
+        for i, value in enumerate(values):
+            store[str(i)] = value
+
+    def load_own_variables(self, store: Any) -> None:
+        """Sets all variables from what `save_own_variables`, or Keras's, wrote."""
+        own: list[Variable | None] = list(self._without_slots())
+        for slots in self._slots if self.built else ():
+            own += [None, None, *slots] if len(slots) == 1 else [*slots, None]
+        self._load(store, own)
+
+    def _without_slots(self) -> list[Variable]:
+        slots = {id(v) for kind in self._slots for v in kind} if self.built else set()
+        return [v for v in self.variables if id(v) not in slots]
 
     def _shortened(self, alpha: Tensor, size: Tensor) -> Tensor:
         return ops.divide(alpha, ops.maximum(1.0, ops.divide(size, self.clip_threshold)))

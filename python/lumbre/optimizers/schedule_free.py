@@ -126,3 +126,27 @@ class ScheduleFreeAdamW(Elementwise):
         variables = list(var_list)
         self.leave_training(variables)
         super().finalize_variable_values(variables)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes all variables into a mapping in Keras's layout.
+
+        Keras knows no x. That the parameters hold it is written where only we look: as an attribute of
+        the group in an HDF5 file, else behind the rest.
+        """
+        count = len(self.variables) - self.built
+        for i, v in enumerate(self.variables[:count]):
+            store[str(i)] = v.numpy()
+        if self.built and hasattr(store, "set_attribute"):
+            store.set_attribute("averaged", float(self._averaged.numpy()))
+        elif self.built:
+            store[str(count)] = self._averaged.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Sets all variables from what `save_own_variables`, or Keras's, wrote."""
+        own = self.variables
+        if not self.built or not hasattr(store, "attribute"):
+            self._load(store, own)
+            return
+        self._load(store, own[:-1])
+        averaged = store.attribute("averaged")
+        self._averaged.assign(0.0 if averaged is None else float(averaged))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -182,11 +183,42 @@ class OptimizerState(Tracked):
         for v, w in zip(self.variables, values, strict=True):
             v.assign(w)
 
-    def save_own_variables(self, store: dict[str, Any]) -> None:
-        """Writes the values of all variables into a mapping, under their numbers."""
+    def save_own_variables(self, store: Any) -> None:
+        """Writes all variables into a mapping, under their numbers and in Keras's layout."""
         for i, v in enumerate(self.variables):
             store[str(i)] = v.numpy()
 
-    def load_own_variables(self, store: dict[str, Any]) -> None:
-        """Sets all variables from what `save_own_variables` wrote."""
-        self.set_weights([store[str(i)] for i in range(len(store))])
+    def load_own_variables(self, store: Any) -> None:
+        """Sets all variables from what `save_own_variables` wrote.
+
+        What an optimizer that had not made a step wrote sets the step count and the learning rate only.
+
+        Raises:
+            ValueError: A shape does not fit; nothing is set then.
+
+        Warns:
+            UserWarning: There are more or fewer; nothing is set.
+        """
+        self._load(store, self.variables)
+
+    def _load(self, store: Any, own: Sequence[Variable | None]) -> None:
+        """Sets Variables from the values of their numbers; those in the place of a None are passed over."""
+        count = len(store)
+        shape = getattr(store, "shape", lambda key: np.shape(store[key]))
+        shapes = [shape(str(i)) for i in range(count)]
+        if count != len(own) and (count > 2 or any(s != () for s in shapes)):
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(own)} variables "
+                f"whereas the saved optimizer has {count} variables.",
+                stacklevel=3,
+            )
+            return
+        for v, found in zip(own, shapes, strict=False):
+            if v is not None and v.shape != found:
+                raise ValueError(
+                    f"Optimizer variable {v.path} has shape {v.shape} not compatible with provided weight "
+                    f"shape {found}."
+                )
+        for i, v in enumerate(own[:count]):
+            if v is not None:
+                v.assign(store[str(i)])

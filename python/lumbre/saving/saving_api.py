@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from lumbre.saving import inspection, lumbre_file
@@ -14,14 +16,44 @@ from lumbre.saving.errors import shown
 
 
 class Format(NamedTuple):
-    """What can be done with files of one kind; None for what cannot."""
+    """What can be done with files of one kind; None for what cannot.
+
+    `options` are further arguments of its functions for weights, `needs` checks that what writing needs is
+    installed.
+    """
 
     ending: str
     save_model: Callable[[Any, Any], None] | None = None
     load_model: Callable[..., Any] | None = None  # (path, custom_objects, compile, safe_mode)
     save_weights: Callable[[Any, Any], None] | None = None
-    load_weights: Callable[[Any, Any, bool], None] | None = None  # (model, path, skip_mismatch)
+    load_weights: Callable[..., None] | None = None  # (model, path, skip_mismatch)
     inspect_file: Callable[[Any], Iterable[str]] | None = None
+    options: frozenset[str] = frozenset()
+    needs: Callable[[Any], Any] | None = None
+
+
+def _of(module: str, name: str) -> Callable[..., Any]:
+    """A function of a module that is imported when it is called."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(f"lumbre.saving.{module}"), name)(*args, **kwargs)
+
+    return call
+
+
+_H5PY = _of("keras_file", "h5py_for")
+
+
+def _legacy(ending: str) -> Format:
+    return Format(
+        ending,
+        save_model=_of("legacy_h5", "save_model"),
+        load_model=_of("legacy_h5", "load_model"),
+        load_weights=_of("legacy_h5", "load_weights"),
+        inspect_file=_of("keras_inspection", "inspect_h5"),
+        options=frozenset({"by_name"}),
+        needs=_H5PY,
+    )
 
 
 # An ending that ends with another one comes before it.
@@ -40,26 +72,65 @@ FORMATS: tuple[Format, ...] = (
         load_weights=lumbre_file.load_safetensors,
         inspect_file=inspection.inspect_lumbre,
     ),
+    Format(
+        ".keras",
+        save_model=_of("keras_file", "save_model"),
+        load_model=_of("keras_file", "load_model"),
+        load_weights=_of("keras_file", "load_weights"),
+        inspect_file=_of("keras_inspection", "inspect_keras"),
+        needs=_H5PY,
+    ),
+    Format(
+        ".weights.h5",
+        save_weights=_of("keras_file", "save_weights"),
+        load_weights=_of("keras_file", "load_weights"),
+        inspect_file=_of("keras_inspection", "inspect_h5"),
+        options=frozenset({"objects_to_skip"}),
+        needs=_H5PY,
+    ),
+    _legacy(".h5"),
+    _legacy(".hdf5"),
 )
 
 
-def format_of(path: Any, what: str) -> tuple[str, Callable[..., Any]]:
+def format_of(
+    path: Any, what: str, options: Mapping[str, Any] | None = None
+) -> tuple[str, Callable[..., Any]]:
     """The path as str, and the function that does `what` with a file of its ending.
 
+    Args:
+        path: The path.
+        what: The name of one of the functions of `Format`.
+        options: Further arguments, which become those of the function; those that are None are left out.
+
     Raises:
-        ValueError: No format has that ending, or it cannot do that.
+        ValueError: No format has that ending, or it cannot do that, or takes no such argument.
+        TypeError: No format takes such an argument.
+        ImportError: Writing needs a package that is not installed.
     """
     path = os.fsdecode(path)
     found = next((f for f in FORMATS if path.lower().endswith(f.ending)), None)
     function = getattr(found, what) if found is not None else None
-    if function is None:
+    if found is None or function is None:
         known = ", ".join(f"`{f.ending}`" for f in FORMATS if getattr(f, what) is not None)
         raise ValueError(
             f"Invalid filepath extension for `{what}`. The endings of files for this are {known}; "
             "`.lumbre` is "
             f"Lumbre's own, and needs nothing else. Received: filepath={shown(path)}"
         )
-    return path, function
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    for name in given:
+        takes = [f.ending for f in FORMATS if name in f.options]
+        if not takes:
+            raise TypeError(f"`{what}` got an unexpected keyword argument '{name}'")
+        if name not in found.options:
+            raise ValueError(
+                f"`{name}` is only for files that end in {' or '.join(takes)}. "
+                f"Received: filepath={shown(path)}"
+            )
+    if found.needs is not None and what.startswith("save"):
+        found.needs(path)
+    return path, functools.partial(function, **given) if given else function
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
@@ -120,13 +191,14 @@ def load_model(
     return load(path, custom_objects, compile, safe_mode)
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_weights(model: Any, filepath: Any, overwrite: bool = True, **options: Any) -> None:
     """Saves the weights of a model, or of a layer, without its architecture.
 
     Args:
         model: The model, built.
         filepath: The file, whose ending says the format.
         overwrite: Whether an older file is replaced without asking; otherwise a terminal is asked.
+        options: `objects_to_skip`, layers that are left out, for `.weights.h5`.
 
     Raises:
         ValueError: The ending is not known, or the model is not built.
@@ -135,13 +207,13 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 
     Source: `keras.saving.save_weights`.
     """
-    path, save = format_of(filepath, "save_weights")
+    path, save = format_of(filepath, "save_weights", options)
     _check_built(model, "saving")
     if _may_write(path, overwrite):
         save(model, path)
 
 
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **options: Any) -> None:
     """Sets the weights of a model, or of a layer, from a file of weights or of a whole model.
 
     Args:
@@ -149,6 +221,8 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
         filepath: The file.
         skip_mismatch: Whether weights that are missing or have another shape are left as they are, with a
             warning.
+        options: `objects_to_skip`, layers that are left out, for `.weights.h5`; `by_name`, whether layers get
+            the weights of those of their names, for `.h5`.
 
     Raises:
         ValueError: The ending is not known; the file is not what it should be, or damaged; it does not fit
@@ -159,7 +233,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
 
     Source: `keras.saving.load_weights`.
     """
-    path, load = format_of(filepath, "load_weights")
+    path, load = format_of(filepath, "load_weights", options)
     _check_exists(path)
     _check_built(model, "loading")
     load(model, path, skip_mismatch)

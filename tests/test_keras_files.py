@@ -166,6 +166,8 @@ def test_layers(case: int, writer: str, tmp_path: Path) -> None:
     make, x = LAYERS[case]
     if not isinstance(x, list) and x.ndim == 1:
         pytest.skip("a scalar for each sample: Keras makes a column of it")
+    if type(make(lumbre)).__name__ == "Lambda" and writer == "lumbre":
+        pytest.skip("Keras does not find the function of a `Lambda` that is an op, in its own files neither")
     k, other = SIDES[writer]
     entries = [k.Input(a.shape[1:], dtype=a.dtype.name) for a in (x if isinstance(x, list) else [x])]
     outputs = make(k)(entries if isinstance(x, list) else entries[0])

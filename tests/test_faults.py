@@ -5,8 +5,12 @@ In every case a clear exception, or none, and a process in which everything can 
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,3 +199,211 @@ print("alive")
 def test_memory_ends(megabytes: int) -> None:
     """While arrays, weights, gradients or a batch are made: MemoryError, and nothing is lost."""
     assert script(LIMITED.replace("{megabytes}", str(megabytes)), LUMBRE_NUM_THREADS="2") == "alive"
+
+
+LOADING = """
+import resource, sys
+import numpy as np
+import lumbre
+
+path = sys.argv[1]
+model = lumbre.Sequential([lumbre.Input((3000,)), lumbre.layers.Dense(3000), lumbre.layers.Dense(3000)])
+model.save(path)
+del model
+small = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(3)])
+with open("/proc/self/status") as status:
+    size = next(int(line.split()[1]) for line in status if line.startswith("VmSize")) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (size + 20 * 2**20,) * 2)
+try:
+    lumbre.saving.load_model(path)
+except MemoryError:
+    print(small.predict(np.ones((2, 3), "float32"), verbose=0).shape)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are set through Linux's")
+def test_memory_ends_while_loading(tmp_path: Path) -> None:
+    path = str(tmp_path / "large.lumbre")
+    assert script(f"import sys; sys.argv[1:] = [{path!r}]\n" + LOADING) == "(2, 3)"
+
+
+# Places and outputs
+
+
+SMALL_DISK = """
+import os, sys
+import numpy as np
+import lumbre
+from lumbre.saving import Checkpoint
+
+folder = sys.argv[1]
+def network(units):
+    lumbre.utils.set_random_seed(0)
+    hidden = lumbre.layers.Dense(units, "relu")
+    model = lumbre.Sequential([lumbre.Input((64,)), hidden, lumbre.layers.Dense(3)])
+    model.compile("adam", "mse")
+    return model
+
+x, y = np.ones((64, 64), "float32"), np.zeros((64, 3), "float32")
+small, large = network(100), network(40_000)
+small.save(f"{folder}/model.lumbre")
+before = open(f"{folder}/model.lumbre", "rb").read()
+large(x[:1])
+for save in (large.save, large.save_weights):
+    try:
+        save(f"{folder}/model.lumbre")
+    except OSError as error:
+        assert f"{folder}/model.lumbre" in str(error) and "bytes are needed" in str(error), error
+    else:
+        raise AssertionError(save)
+    assert open(f"{folder}/model.lumbre", "rb").read() == before
+    assert os.listdir(folder) == ["model.lumbre"]
+
+# Each checkpoint has about 0.9 MB: the sixth or seventh finds no room.
+os.remove(f"{folder}/model.lumbre")
+model = network(1000)
+try:
+    model.fit(x, y, 8, epochs=20, verbose=0, checkpoint=Checkpoint(f"{folder}/run", every=4, keep=100))
+except OSError as error:
+    assert "bytes are needed" in str(error) and f"{folder}/run" in str(error), error
+else:
+    raise AssertionError("the disk did not become full")
+kept = sorted(os.listdir(f"{folder}/run"))
+assert len(kept) >= 3 and not any(name.startswith(".") for name in kept), kept
+
+# What was saved is whole: the run goes on from the newest, with the older ones removed.
+again = network(1000)
+rarely = Checkpoint(f"{folder}/run", every=40, keep=2)
+again.fit(x, y, 8, epochs=20, verbose=0, resume=True, checkpoint=rarely)
+whole = network(1000)
+whole.fit(x, y, 8, epochs=20, verbose=0)
+for a, b in zip(again.get_weights(), whole.get_weights()):
+    np.testing.assert_array_equal(a, b)
+print("whole")
+"""
+
+
+def test_a_disk_of_6_mb_that_fills(tmp_path: Path) -> None:
+    """Saving says what is needed, the older file stands; a run goes on from its newest checkpoint."""
+    mount = 'mount -t tmpfs -o size=6m none "$1" && exec "$2" -c "$3" "$1"'
+    tried = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(tmp_path)], check=False)
+    if tried.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, "sh", str(tmp_path), sys.executable, SMALL_DISK],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LUMBRE_CHECK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "whole"
+
+
+ANYWHERE = """
+import os, sys
+import numpy as np
+import lumbre
+
+folder = os.environb[b"FOLDER"]
+x, y = np.ones((64, 4), "float32"), np.zeros(64, "int64")
+layers = [lumbre.layers.Dense(8, "relu"), lumbre.layers.Dense(3, "softmax")]
+model = lumbre.Sequential([lumbre.Input((4,)), *layers])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.summary()
+path = os.path.join(folder, b"m.lumbre")
+run = os.path.join(folder, b"run")
+best = os.fsdecode(os.path.join(folder, b"best-{epoch}.lumbre"))
+keep = lumbre.callbacks.ModelCheckpoint(best, monitor="loss", verbose=1)
+model.fit(x, y, epochs=2, callbacks=[keep], checkpoint=os.fsdecode(run))
+model.save(path)
+again = lumbre.saving.load_model(path)
+assert again.evaluate(x, y) == model.evaluate(x, y)
+assert os.path.exists(os.path.join(folder, b"best-2.lumbre"))
+model.fit(x, y, epochs=3, verbose=2, resume=True, checkpoint=os.fsdecode(run))
+os.write(2, b"done")
+"""
+
+
+def anywhere(folder: bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program that trains, saves, prints and resumes."""
+    environment = {
+        **os.environb,
+        b"PYTHONPATH": os.fsencode(os.pathsep.join(sys.path)),
+        b"FOLDER": folder,
+        **options.pop("environment", {}),
+    }
+    command = [sys.executable, "-c", ANYWHERE]
+    return subprocess.run(command, env=environment, timeout=110, check=False, **options)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere paths are texts")
+@pytest.mark.parametrize(
+    ("name", "environment"),
+    [
+        (b"plain", {b"LANG": b"C", b"LC_ALL": b"C", b"PYTHONUTF8": b"0", b"PYTHONCOERCECLOCALE": b"0"}),
+        (b"\xff\xfe not utf-8", {}),
+        ("größe und 型".encode(), {}),
+        (b"\xff", {b"LANG": b"C", b"LC_ALL": b"C", b"PYTHONUTF8": b"0", b"PYTHONCOERCECLOCALE": b"0"}),
+        (b"no home", {b"HOME": b"/nonexistent/home"}),
+    ],
+    ids=["LANG=C", "bytes", "unicode", "bytes and LANG=C", "no home"],
+)
+def test_places_and_languages(tmp_path: Path, name: bytes, environment: dict[bytes, bytes]) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), name)
+    os.mkdir(folder)
+    done = anywhere(folder, environment=environment, capture_output=True)
+    assert done.returncode == 0 and done.stderr.endswith(b"done"), done.stderr.decode(errors="replace")
+    assert b"Epoch 3/3" in done.stdout
+
+
+@pytest.mark.parametrize("way", ["closed", "pipe", "full"])
+def test_standard_output_goes_away(tmp_path: Path, way: str) -> None:
+    """Training goes on to its end, and what it saves is there."""
+    os.mkdir(tmp_path / "f")
+    options: dict[str, Any] = {"stderr": subprocess.PIPE}
+    if way == "closed":
+        options["preexec_fn"] = lambda: os.close(1)
+    elif way == "full":
+        if not os.path.exists("/dev/full"):
+            pytest.skip("the system has no /dev/full")
+        options["stdout"] = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, options["stdout"] = os.pipe()
+        os.close(reading)
+    try:
+        done = anywhere(os.fsencode(tmp_path / "f"), **options)
+    finally:
+        if "stdout" in options:
+            os.close(options["stdout"])
+    assert b"done" in done.stderr, done.stderr.decode()
+    assert sorted(os.listdir(tmp_path / "f")) == ["best-1.lumbre", "best-2.lumbre", "m.lumbre", "run"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_may_not_be_written_to() -> None:
+    """As somebody who is not its owner: refused before training starts, or before anything is written."""
+    folder = tempfile.mkdtemp()  # not in pytest's, which nobody else may look into
+    os.chmod(folder, 0o755)
+    code = f"""
+import os
+import numpy as np
+import lumbre
+os.setuid(65534)
+model = lumbre.Sequential([lumbre.Input((4,)), lumbre.layers.Dense(3)])
+model.compile("adam", "mse")
+x, y = np.ones((64, 4), "float32"), np.zeros((64, 3), "float32")
+for work in (
+    lambda: model.save("{folder}/m.lumbre"),
+    lambda: model.save_weights("{folder}/w.lumbre"),
+    lambda: model.fit(x, y, verbose=0, checkpoint="{folder}/run"),
+):
+    try:
+        work()
+    except PermissionError as error:
+        print("{folder}" in str(error))
+assert model.optimizer.iterations == 0
+"""
+    assert script(code).split() == ["True"] * 3
+    os.rmdir(folder)  # it is empty

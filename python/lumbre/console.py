@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 from lumbre import config
@@ -20,7 +21,8 @@ def show(text: str, end: str = "\n") -> None:
     """Writes to standard output, or to the logger "lumbre" where interactive logging is disabled.
 
     Characters that the output's encoding lacks are replaced. Without an output, or with a closed one, nothing
-    happens.
+    happens; one that cannot be written to (a pipe whose reader has gone, a log on a full disk) is warned of
+    once, and tried again with the next line.
 
     Example:
         >>> show("3/3 ━━━")
@@ -33,8 +35,25 @@ def show(text: str, end: str = "\n") -> None:
             logging.getLogger("lumbre").info("%s", text.strip("\n"))
         return
     if _is_open():
-        sys.stdout.write(writable(text + end))
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(writable(text + end))
+            sys.stdout.flush()
+        except OSError as error:
+            _warn_once(error)
+
+
+_warned = False
+
+
+def _warn_once(error: OSError) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"standard output cannot be written to ({error}); what is shown there is lost, nothing else is",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def writable(text: str) -> str:

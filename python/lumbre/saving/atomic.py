@@ -47,10 +47,7 @@ def check_writable(path: Any, size: int | None = None) -> str:
     if os.path.islink(path):
         path = os.path.realpath(path)
     folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(
-            errno.ENOENT, f"the folder {shown(folder)} does not exist: create it first", path
-        )
+    _check_exists(folder, path)
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -63,6 +60,21 @@ def check_writable(path: Any, size: int | None = None) -> str:
     if size is not None:
         _check_space(path, size)
     return str(path)
+
+
+def _check_exists(folder: str, path: str) -> None:
+    try:
+        there = stat.S_ISDIR(os.stat(folder).st_mode)
+    except PermissionError as error:
+        raise PermissionError(
+            errno.EACCES, f"the folder {shown(folder)} lies in one that may not be looked into", path
+        ) from error
+    except OSError:
+        there = False
+    if not there:
+        raise FileNotFoundError(
+            errno.ENOENT, f"the folder {shown(folder)} does not exist: create it first", path
+        )
 
 
 def _check_folder(folder: str, path: str) -> None:
@@ -153,10 +165,7 @@ def new_folder(path: Any, size: int | None = None) -> Iterator[str]:
     parent = os.path.dirname(path) or "."
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "there is something already", path)
-    if not os.path.isdir(parent):
-        raise FileNotFoundError(
-            errno.ENOENT, f"the folder {shown(parent)} does not exist: create it first", path
-        )
+    _check_exists(parent, path)
     _check_folder(parent, path)
     if size is not None:
         _check_space(path, size)

@@ -290,6 +290,8 @@ class Saver:
         try:
             if beside:
                 _give_way()
+            # Before as well: what is not kept any more may be what fills the disk.
+            self._files.prune(self.options.directory, self.options.keep)
             self._files.write(self.options.directory, content)
             self._files.prune(self.options.directory, self.options.keep)
         except BaseException as error:

@@ -80,6 +80,8 @@ def map_structure(function: Callable[..., Any], *structures: Any, none_is_leaf: 
         raise ValueError("map_structure() needs at least one structure")
     first, *others = structures
     if not is_nested(first):
+        if none_is_leaf and not others:
+            return function(first)
         for other in others:
             _check_node(first, other)
         if none_is_leaf or all(leaf is not None for leaf in structures):
@@ -118,6 +120,8 @@ def map_structure_up_to(shallow_structure: Any, function: Callable[..., Any], *s
 
 def _mapped(first: Any, others: Sequence[Any], function: Callable[..., Any]) -> Any:
     """A node like the first, with `function` of the corresponding children of all."""
+    if not others:
+        return _like(first, {key: function(child) for key, child in _children(first)})
     for other in others:
         _check_node(first, other)
     rows = [dict(_children(node)) for node in (first, *others)]

@@ -29,7 +29,7 @@ def numbers(seed: int, *shape: int) -> np.ndarray:
 def own_classes(k: Any) -> SimpleNamespace:
     """Classes as users write and register them, of one of the libraries."""
 
-    @k.saving.register_keras_serializable("tests")
+    @k.saving.register_keras_serializable("ten_models")
     class Scale(k.layers.Layer):  # type: ignore[misc, name-defined]
         def __init__(self, start: float = 1.0, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -46,7 +46,7 @@ def own_classes(k: Any) -> SimpleNamespace:
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "start": self.start}
 
-    @k.saving.register_keras_serializable("tests")
+    @k.saving.register_keras_serializable("ten_models")
     class Block(k.layers.Layer):  # type: ignore[misc, name-defined]
         def __init__(self, units: int = 4, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -77,7 +77,7 @@ def own_classes(k: Any) -> SimpleNamespace:
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "units": self.units}
 
-    @k.saving.register_keras_serializable("tests")
+    @k.saving.register_keras_serializable("ten_models")
     class Net(k.Model):  # type: ignore[misc, name-defined]
         def __init__(self, units: int = 4, **kwargs: Any) -> None:
             super().__init__(**kwargs)

@@ -149,7 +149,7 @@ def test_imports_of_what_is_not_here(statement: str) -> None:
 
 def test_probing_goes_on_working() -> None:
     """What asks for a module that may be missing gets Python's own answers."""
-    assert importlib.util.find_spec("lumbre.__main__") is None
+    assert importlib.util.find_spec("lumbre.layers.__main__") is None
     assert importlib.util.find_spec("lumbre.layers.core") is not None
     assert not hasattr(lumbre, "__path_of_nothing__")
     with pytest.raises(ImportError):

@@ -196,7 +196,7 @@ def test_gradients_that_are_not_finite_change_nothing_but_the_scale() -> None:
 
 def test_a_wrapped_custom_optimizer_is_found_again() -> None:
     wrapped = optimizers.LossScaleOptimizer(Heavy(friction=0.5), 16.0)
-    with pytest.raises(ValueError, match="Could not interpret optimizer identifier"):
+    with pytest.raises(ValueError, match="Could not locate class 'Heavy'"):
         optimizers.deserialize(optimizers.serialize(wrapped))
     config = optimizers.serialize(wrapped)
     config["config"]["inner_optimizer"]["config"]["friction"] = 0.5

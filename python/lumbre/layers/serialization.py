@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lumbre.layers.layer import Layer
+from lumbre.layers.operation import Operation
 from lumbre.registration import CustomObjectScope
 from lumbre.serialization import find_class, instance, serialize_keras_object
 
@@ -33,7 +33,7 @@ def deserialize(
         safe_mode: Accepted as in Keras; code in a config is never run.
 
     Raises:
-        ValueError: The class is not known, or is not a layer.
+        ValueError: The class is not known, or is neither a layer nor an operation.
 
     Example:
         >>> import lumbre
@@ -45,7 +45,7 @@ def deserialize(
         raise ValueError(f"the config of a layer is a dict with `class_name` and `config`, got {config!r}")
     with CustomObjectScope(custom_objects):
         layer = instance({"config": None, **config}, find_class(config, "keras.layers"))
-    if not isinstance(layer, Layer):
+    if not isinstance(layer, Operation):
         raise ValueError(
             f"Could not interpret serialized object: {config}. It is a {type(layer)}, not a layer."
         )

@@ -585,7 +585,7 @@ def test_inspect(tmp_path: Path) -> None:
     assert "Keras's layout of version 3." in whole and "checksum OK" in whole
     for text in (whole, old):
         assert "Sequential" in text and "optimizer: Adamax(" in text and "loss: LogCosh(" in text
-    assert "registered as tests>Block" in whole
+    assert "registered as ten_models>Block" in whole
     assert "layers/block/_hidden/vars/0" in whole and "layers/block/_hidden/vars/0" in weights
     assert "weights only" in weights and "weights only" not in old
     sizes = sum(w.nbytes for w in case.model.get_weights())

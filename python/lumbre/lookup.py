@@ -7,7 +7,6 @@ the lookup's methods.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -67,13 +66,20 @@ def did_you_mean(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
         >>> did_you_mean("batchsize", ["epochs", "batch_size"]), did_you_mean("x", ["epochs"])
         (" Did you mean 'batch_size'?", '')
     """
+    near = nearest(name, known, cutoff)
+    return f" Did you mean '{near}'?" if near else ""
+
+
+def nearest(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
+    """The one of the known names that is most like a name; None below that likeness."""
+    import difflib  # only mistakes need it
+
     names = [k for k in known if isinstance(k, str)]
     if not isinstance(name, str):
-        return ""
+        return None
     if _ELSEWHERE.get(name) in names:
-        return f" Did you mean '{_ELSEWHERE[name]}'?"
-    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
-    return f" Did you mean '{near[0]}'?" if near else ""
+        return _ELSEWHERE[name]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
 def parameters(*functions: Callable[..., Any]) -> list[str]:

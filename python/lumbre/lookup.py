@@ -33,10 +33,14 @@ def snake_case(name: str) -> str:
 
 def auto_name(prefix: str) -> str:
     """A name that no other call of this process got: `adam`, `adam_1`, `adam_2`, …"""
-    prefix = snake_case(prefix)
-    count = _used[prefix]
-    _used[prefix] += 1
-    return f"{prefix}_{count}" if count else prefix
+    return numbered(snake_case(prefix), _used)
+
+
+def numbered(name: str, used: Counter[str]) -> str:
+    """The name, with `_1`, `_2`, … where it was used before; counts the use."""
+    count = used[name]
+    used[name] += 1
+    return f"{name}_{count}" if count else name
 
 
 def get_uid(prefix: str = "") -> int:

@@ -122,8 +122,9 @@ class StatelessScope:
         for name, variables, values in known:
             if len(variables) != len(values):
                 raise ValueError(
-                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to the {len(variables)} "
-                    f"variables of {type(owner).__name__}. Received list with length {len(values)}"
+                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to "
+                    f"{type(owner).__name__}().{name}. Received list with length {len(values)}, but expected "
+                    f"{len(variables)} variables."
                 )
             pairs += zip(variables, values, strict=True)
         return cls(pairs)

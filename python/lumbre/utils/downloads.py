@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import IO, Any
 
+from lumbre.config import keras_home
 from lumbre.console import show
 from lumbre.utils.archives import extract_archive
 from lumbre.utils.progbar import Progbar
@@ -16,11 +17,6 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a download is given up."""
 
 _PIECE = 1 << 16
-
-
-def keras_home() -> str:
-    """Keras's folder: what `KERAS_HOME` names, else `~/.keras`."""
-    return os.path.expanduser(os.environ.get("KERAS_HOME") or os.path.join("~", ".keras"))
 
 
 def get_file(

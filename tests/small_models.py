@@ -69,3 +69,10 @@ def assert_captured(model: Any, *kinds: str) -> None:
         for entry in entries:
             assert entry.reason is None, entry.reason
             assert entry.program is not None, f"the {kind} step is not recorded yet"
+
+
+def summary(model: Any) -> str:
+    """What `model.summary()` prints."""
+    texts: list[str] = []
+    model.summary(print_fn=texts.append)
+    return texts[0]

@@ -10,7 +10,7 @@ import pytest
 import lumbre
 from keras_reference import close, keras
 from lumbre import layers
-from small_models import TARGET, WIDTH, X, assert_captured, filled
+from small_models import TARGET, WIDTH, X, assert_captured, filled, summary
 
 
 def halved(x: Any) -> Any:
@@ -55,12 +55,6 @@ def test_lambdas_train_captured() -> None:
             assert_captured(model, "train")
             assert "(Lambda)" in summary(model)
     np.testing.assert_allclose(*losses, rtol=2e-4)
-
-
-def summary(model: Any) -> str:
-    texts: list[str] = []
-    model.summary(print_fn=texts.append)
-    return texts[0]
 
 
 def test_a_function_that_reads_values_needs_an_output_shape() -> None:

@@ -13,7 +13,7 @@ import lumbre
 from keras_reference import close, keras
 from lumbre import tree
 from lumbre.ops.table import OPS, In
-from small_models import ONE_HOT, WIDTH, X, assert_captured
+from small_models import ONE_HOT, WIDTH, X, assert_captured, summary
 
 Z = np.random.default_rng(8).normal(size=X.shape).astype("float32")
 
@@ -182,13 +182,7 @@ def test_operations_train_captured_and_in_configs() -> None:
     twin = lumbre.models.model_from_json(model.to_json(), custom_objects={"Scale": kind})
     twin.set_weights(model.get_weights())
     np.testing.assert_array_equal(twin(X).numpy(), model(X).numpy())
-    assert "(Scale)" in _summary(model)
-
-
-def _summary(model: Any) -> str:
-    texts: list[str] = []
-    model.summary(print_fn=texts.append)
-    return texts[0]
+    assert "(Scale)" in summary(model)
 
 
 # Scopes

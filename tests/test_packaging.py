@@ -31,6 +31,17 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(new - set(sys.stdlib_module_names) - {"numpy"}))
 """
 
+SLOW = """bz2 concurrent csv ctypes difflib gzip hashlib html http importlib.resources ipaddress logging lzma
+multiprocessing pathlib pickle shutil socket ssl subprocess tarfile tempfile traceback urllib zipfile"""
+
+ALSO_IMPORTED = f"""
+import sys
+import numpy
+before = set(sys.modules)
+import lumbre
+print(*sorted((set(sys.modules) - before) & set({SLOW.split()})))
+"""
+
 
 def python(code: str, **environment: str) -> str:
     """What a fresh interpreter prints."""
@@ -49,6 +60,11 @@ def test_numpy_is_the_only_dependency() -> None:
 
 def test_import_loads_nothing_but_numpy_and_the_standard_library() -> None:
     assert python(IMPORTED) == "lumbre"
+
+
+def test_import_loads_no_module_that_few_need() -> None:
+    # Each takes 1 to 20 ms. What uses one imports it in the function that needs it.
+    assert python(ALSO_IMPORTED) == ""
 
 
 def test_import_takes_less_than_100_ms_over_numpy(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_theirs_reads_ours(tmp_path: Path) -> None:
         for name, array in given.items():
             np.testing.assert_array_equal(read[name], array, err_msg=name)
             assert read[name].shape == array.shape
+            assert read[name].dtype.isnative
             assert read[name].dtype == array.dtype.newbyteorder("=")
 
 

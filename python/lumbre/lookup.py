@@ -7,7 +7,6 @@ the lookup's methods.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -34,10 +33,14 @@ def snake_case(name: str) -> str:
 
 def auto_name(prefix: str) -> str:
     """A name that no other call of this process got: `adam`, `adam_1`, `adam_2`, …"""
-    prefix = snake_case(prefix)
-    count = _used[prefix]
-    _used[prefix] += 1
-    return f"{prefix}_{count}" if count else prefix
+    return numbered(snake_case(prefix), _used)
+
+
+def numbered(name: str, used: Counter[str]) -> str:
+    """The name, with `_1`, `_2`, … where it was used before; counts the use."""
+    count = used[name]
+    used[name] += 1
+    return f"{name}_{count}" if count else name
 
 
 def get_uid(prefix: str = "") -> int:
@@ -67,13 +70,20 @@ def did_you_mean(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
         >>> did_you_mean("batchsize", ["epochs", "batch_size"]), did_you_mean("x", ["epochs"])
         (" Did you mean 'batch_size'?", '')
     """
+    near = nearest(name, known, cutoff)
+    return f" Did you mean '{near}'?" if near else ""
+
+
+def nearest(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
+    """The one of the known names that is most like a name; None below that likeness."""
+    import difflib  # only mistakes need it
+
     names = [k for k in known if isinstance(k, str)]
     if not isinstance(name, str):
-        return ""
+        return None
     if _ELSEWHERE.get(name) in names:
-        return f" Did you mean '{_ELSEWHERE[name]}'?"
-    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
-    return f" Did you mean '{near[0]}'?" if near else ""
+        return _ELSEWHERE[name]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
 def parameters(*functions: Callable[..., Any]) -> list[str]:

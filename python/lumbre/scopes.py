@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -106,6 +106,28 @@ class StatelessScope:
                     f"Variable instances. Received instead: {variable}"
                 )
             self.add_update((variable, value))
+
+    @classmethod
+    def of(cls, owner: Any, known: Iterable[tuple[str, Sequence[Any], Sequence[Any]]]) -> StatelessScope:
+        """A scope with the values that a stateless call was given.
+
+        Args:
+            owner: Whose call it is, for an error.
+            known: The name of each argument, the Variables that it stands for, and the values given.
+
+        Raises:
+            ValueError: The values are not as many as the Variables.
+        """
+        pairs: list[tuple[Any, Any]] = []
+        for name, variables, values in known:
+            if len(variables) != len(values):
+                raise ValueError(
+                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to "
+                    f"{type(owner).__name__}().{name}. Received list with length {len(values)}, but expected "
+                    f"{len(variables)} variables."
+                )
+            pairs += zip(variables, values, strict=True)
+        return cls(pairs)
 
     def __enter__(self) -> StatelessScope:
         self._outer, here.stateless = here.stateless, self

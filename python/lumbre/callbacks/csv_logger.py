@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 
@@ -52,11 +50,12 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
-        path = Path(self.filename)
         # What was there before goes with the first row, not now: a run that is resumed goes on with it.
-        self.csv_file = path.open("r+" if path.is_file() else "w", newline="", encoding="utf-8")
-        self.append_header = not (self.append and path.stat().st_size)
-        self._begins_at = path.stat().st_size if self.append else 0
+        mode: Literal["r+", "w"] = "r+" if os.path.isfile(self.filename) else "w"
+        self.csv_file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115 - in `_close`
+        size = os.stat(self.filename).st_size
+        self.append_header = not (self.append and size)
+        self._begins_at = size if self.append else 0
         self.writer = self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -70,6 +69,8 @@ class CSVLogger(Callback):
             if self.csv_file.seekable():
                 self.csv_file.seek(self._begins_at)
                 self.csv_file.truncate()
+            import csv
+
             self.writer = csv.writer(self.csv_file, delimiter=self.sep)
             if self.append_header:
                 self.writer.writerow(["epoch", *self.keys])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lumbre.callbacks.callback import Callback, Logs
-from lumbre.utils import svg
 from lumbre.utils.extras import require
 
 _COLUMNS = 3  # panels side by side
@@ -169,6 +167,10 @@ class History(Callback):
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
+        import html
+
+        from lumbre.utils import svg
+
         if not self.history:
             return "<p>History of no epochs yet</p>"
         rows = [

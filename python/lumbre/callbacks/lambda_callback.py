@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 from lumbre.callbacks.callback import Callback
 from lumbre.callbacks.callback_list import HOOKS
+from lumbre.lookup import did_you_mean
 
 
 class LambdaCallback(Callback):
@@ -55,8 +55,6 @@ class LambdaCallback(Callback):
         }
         for name, function in given.items():
             if name not in HOOKS:
-                near = difflib.get_close_matches(name, HOOKS, n=1)
-                hint = f" Did you mean '{near[0]}'?" if near else ""
-                raise TypeError(f"LambdaCallback: there is no hook '{name}'.{hint}")
+                raise TypeError(f"LambdaCallback: there is no hook '{name}'.{did_you_mean(name, HOOKS)}")
             if function is not None:
                 setattr(self, name, function)

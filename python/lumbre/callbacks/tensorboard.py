@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,7 @@ class TensorBoard(Callback):
 
     def _writer(self, kind: str) -> Any:
         if kind not in self._writers:
-            folder = str(Path(self.log_dir) / kind)
+            folder = os.path.join(self.log_dir, kind)
             self._writers[kind] = self._tensorboard_x.SummaryWriter(folder, write_to_disk=True)
         return self._writers[kind]
 

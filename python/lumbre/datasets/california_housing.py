@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from lumbre.datasets.housing import Split, check_share, read_split
+from lumbre.datasets.housing import check_share, read_split
+from lumbre.datasets.source import Split
 
 _ROWS = {"small": 600, "large": None}
 

@@ -50,6 +50,11 @@ def read_batches(
     return [found[name] for name in members]
 
 
+def column(labels: Any, dtype: type) -> npt.NDArray[Any]:
+    """Labels as Keras has them, (n, 1)."""
+    return np.asarray(labels, dtype)[:, None]
+
+
 def _batch(file: Any, what: str, label: str) -> tuple[npt.NDArray[Any], list[int]]:
     batch = read_pickle(file, what)
     images, labels = (batch.get("data"), batch.get(label)) if isinstance(batch, dict) else (None, None)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from lumbre.datasets.cifar import read_batches
-
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.cifar import column, read_batches
+from lumbre.datasets.source import Split
 
 
 def load_data() -> tuple[Split, Split]:
@@ -38,8 +34,4 @@ def load_data() -> tuple[Split, Split]:
     x = np.concatenate([images for images, _ in batches[:5]])
     y = np.concatenate([labels for _, labels in batches[:5]])
     x_test, y_test = batches[5]
-    return (x, _column(y)), (x_test, _column(y_test))
-
-
-def _column(labels: Any) -> npt.NDArray[np.uint8]:
-    return np.asarray(labels, np.uint8)[:, None]
+    return (x, column(y, np.uint8)), (x_test, column(y_test, np.uint8))

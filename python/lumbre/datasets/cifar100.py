@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from lumbre.datasets.cifar import read_batches
-
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.cifar import column, read_batches
+from lumbre.datasets.source import Split
 
 
 def load_data(label_mode: str = "fine") -> tuple[Split, Split]:
@@ -38,8 +34,4 @@ def load_data(label_mode: str = "fine") -> tuple[Split, Split]:
         )
     names = ["cifar-100-python/train", "cifar-100-python/test"]
     train, test = read_batches("cifar-100-python.tar.gz", names, f"{label_mode}_labels")
-    return (train[0], _column(train[1])), (test[0], _column(test[1]))
-
-
-def _column(labels: list[int]) -> npt.NDArray[np.int64]:
-    return np.asarray(labels, np.int64)[:, None]
+    return (train[0], column(train[1], np.int64)), (test[0], column(test[1], np.int64))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.source import Split
 
 _FOLD = 5
 

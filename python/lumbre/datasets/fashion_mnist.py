@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lumbre.datasets.source import locate
-
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.source import Split, locate
 
 
 def load_data() -> tuple[Split, Split]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lumbre.datasets.safe import load_npz
-from lumbre.datasets.source import locate
-
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.source import Split, locate
 
 
 def check_share(test_split: float) -> None:

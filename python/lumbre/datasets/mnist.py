@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
-import numpy.typing as npt
 
 from lumbre.datasets.safe import load_npz
-from lumbre.datasets.source import locate
-
-Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from lumbre.datasets.source import Split, locate
 
 
 def load_data(path: str | os.PathLike[str] = "mnist.npz") -> tuple[Split, Split]:

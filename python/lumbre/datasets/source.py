@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lumbre.utils.downloads import get_file, keras_home
+import numpy.typing as npt
+
+from lumbre.config import keras_home
+from lumbre.utils.downloads import get_file
+
+Split = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+"""Data and labels."""
 
 _KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"

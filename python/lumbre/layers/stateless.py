@@ -55,17 +55,7 @@ class StatelessCalls:
             ("trainable_variables", self.trainable_variables, trainable_variables),
             ("non_trainable_variables", self.non_trainable_variables, non_trainable_variables),
         ]
-        for name, variables, values in known:
-            if len(variables) != len(values):
-                raise ValueError(
-                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to "
-                    f"{type(self).__name__}().{name}. Received list with length {len(values)}, but expected "
-                    f"{len(variables)} variables."
-                )
-        losses = None
-        with StatelessScope(
-            [pair for _, v, values in known for pair in zip(v, values, strict=True)]
-        ) as scope:
+        with StatelessScope.of(self, known) as scope:
             outputs = self(*args, **kwargs)
             if return_losses:
                 losses = self.losses

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lumbre import initializers, ops
@@ -11,6 +10,7 @@ from lumbre.autograd import Tensor
 from lumbre.capture import Tracked
 from lumbre.config import floatx
 from lumbre.lookup import auto_name
+from lumbre.scopes import StatelessScope
 from lumbre.tensor import Variable
 
 
@@ -116,9 +116,9 @@ class Metric(Tracked):
         Raises:
             ValueError: There is not one value for each Variable.
         """
-        with self._in_state("stateless_update_state", metric_variables):
+        with self._in_state(metric_variables) as scope:
             self.update_state(*args, **kwargs)
-            return [v.value.detach() for v in self.variables]
+            return [scope.get_current_value(v).detach() for v in self.variables]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """`result` of a state given as values.
@@ -126,30 +126,16 @@ class Metric(Tracked):
         Raises:
             ValueError: There is not one value for each Variable.
         """
-        with self._in_state("stateless_result", metric_variables):
+        with self._in_state(metric_variables):
             return self.result()
 
     def stateless_reset_state(self) -> list[Tensor]:
         """The values of a state that has seen nothing."""
         return [ops.zeros(v.shape, dtype=v.dtype) for v in self.variables]
 
-    @contextlib.contextmanager
-    def _in_state(self, name: str, values: Sequence[Any]) -> Iterator[None]:
-        """Within it the Variables have these values, afterwards their own again."""
-        variables = self.variables
-        if len(values) != len(variables):
-            raise ValueError(
-                f"Argument `metric_variables` of {name}() must be a list of as many values as the metric "
-                f"'{self.name}' has Variables, {len(variables)}. Received: {len(values)} values"
-            )
-        own = [v.value for v in variables]
-        try:
-            for v, value in zip(variables, values, strict=True):
-                v.assign(value)
-            yield
-        finally:
-            for v, value in zip(variables, own, strict=True):
-                v.assign(value)
+    def _in_state(self, values: Sequence[Any]) -> StatelessScope:
+        """Within it the Variables have these values."""
+        return StatelessScope.of(self, [("metric_variables", self.variables, values)])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor | Any:
         """Takes in a batch and returns the value over all batches so far."""

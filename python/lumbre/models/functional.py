@@ -17,7 +17,7 @@ from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.layer import Layer
 from lumbre.layers.operation import symbolic_op
 from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node
-from lumbre.lookup import did_you_mean
+from lumbre.lookup import nearest
 from lumbre.models.copying import connected, flat_graph
 from lumbre.models.graph import Graph
 from lumbre.models.model import Model
@@ -249,8 +249,8 @@ def _missing(key: str, given: dict[str, Any], expected: list[str]) -> str:
 def _nearest(key: str, given: dict[str, Any], expected: list[str]) -> str:
     """The hint that one of the keys given may be meant by the one that is missing."""
     spare = [name for name in given if name not in expected]
-    near = did_you_mean(key, spare)
-    return f". Did you mean '{key}' by {near.split()[-1]}" if near else ""
+    near = nearest(key, spare)
+    return f". Did you mean '{key}' by '{near}'?" if near else ""
 
 
 def _spec(symbol: KerasTensor) -> InputSpec:

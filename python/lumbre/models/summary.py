@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,6 +41,8 @@ def summary(
     Args:
         styled: Whether the title may be bold, where the output is a terminal.
     """
+    import shutil  # with its compressors, 3 ms that an import should not take
+
     graph = model.__dict__.get("_graph")
     chain = graph is None or _is_chain(graph)
     header = ["Layer (type)", "Output Shape", "Param #"]
@@ -75,6 +75,8 @@ def summary(
 
 def as_html(model: Any) -> str:
     """The table of `model.summary()` as HTML, for notebooks."""
+    import html
+
     graph = model.__dict__.get("_graph")
     chain = graph is None or _is_chain(graph)
     header = ["Layer (type)", "Output Shape", "Param #", *([] if chain else ["Connected to"])]

@@ -349,15 +349,7 @@ class Optimizer(OptimizerState):
             ("optimizer_variables", self.variables, optimizer_variables),
             ("trainable_variables", self._trainable_variables, trainable_variables),
         ]
-        for name, variables, values in known:
-            if len(variables) != len(values):
-                raise ValueError(
-                    f"Argument `{name}` must be a list of tensors corresponding 1:1 to the {len(variables)} "
-                    f"variables that the optimizer was built with. Received: {len(values)} values"
-                )
-        with StatelessScope(
-            [pair for _, v, values in known for pair in zip(v, values, strict=True)]
-        ) as scope:
+        with StatelessScope.of(self, known) as scope:
             self.apply(grads, self._trainable_variables)
         trained, state = ([scope.get_current_value(v) for v in known[i][1]] for i in (1, 0))
         return trained, state

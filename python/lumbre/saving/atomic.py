@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -83,9 +82,15 @@ def _check_folder(folder: str, path: str) -> None:
 
 
 def _check_space(path: str, size: int) -> None:
-    free = shutil.disk_usage(os.path.dirname(path) or ".").free
+    free = _free(path)
     if size > free:
         raise _no_space(path, size, free)
+
+
+def _free(path: str) -> int:
+    import shutil  # with its compressors, 3 ms that an import should not take
+
+    return shutil.disk_usage(os.path.dirname(path) or ".").free
 
 
 def _no_space(path: str, size: int | None, free: int, number: int = errno.ENOSPC) -> OSError:
@@ -287,6 +292,8 @@ def _abandoned(path: str) -> bool:
 def _remove(path: str) -> None:
     with contextlib.suppress(OSError):
         if os.path.isdir(path):
+            import shutil
+
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
@@ -300,5 +307,4 @@ def _explained(path: str, size: int | None) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        free = shutil.disk_usage(os.path.dirname(path) or ".").free
-        raise _no_space(path, size, free, error.errno) from error
+        raise _no_space(path, size, _free(path), error.errno) from error

@@ -124,7 +124,6 @@ def read(path: str) -> Checkpoint:
         raise FileFormatError(
             os.path.join(path, _TENSORS), "its number of tensors is not the one in the manifest"
         )
-    tensors = {name: array.view(array.dtype.newbyteorder("=")) for name, array in tensors.items()}
     return Checkpoint(path, tensors, unpack(json.loads(text), tensors))
 
 

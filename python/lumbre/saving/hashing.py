@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lumbre import _core
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 CHUNK = 1 << 20
 HEX = 32
@@ -46,4 +48,6 @@ def workers() -> int:
 
 def pool() -> ThreadPoolExecutor:
     """Threads to read and hash in, for the time of one file."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(workers(), thread_name_prefix="lumbre-files")

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 from lumbre.layers.context import Budget, context
 from lumbre.layers.layer import Layer
@@ -221,8 +221,4 @@ def opened(path: Any) -> Iterator[Group]:
             yield read_weights(archive)
     else:
         with open(path, "rb") as file:
-            yield open_h5(_whole(file, path))
-
-
-def _whole(file: BinaryIO, path: Any) -> Source:
-    return Source(file, path)
+            yield open_h5(Source(file, path))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from lumbre import _core
 from lumbre.layers.input_layer import Input
 from lumbre.layers.layer import Layer
 from lumbre.layers.state import State
-from lumbre.lookup import snake_case
+from lumbre.lookup import numbered, snake_case
 from lumbre.losses.loss import Loss
 from lumbre.metrics.metric import Metric
 from lumbre.models.functional import Functional
@@ -71,20 +72,14 @@ def walk(saveable: Any, visit: Visit, skip: Iterable[Any] = ()) -> None:
         if id(container) in around:
             return
         around.add(id(container))
-        used: dict[str, int] = {}
+        used: Counter[str] = Counter()
         for item in container.values() if isinstance(container, dict) else container:
             if isinstance(item, _SAVEABLE):
-                enter(f"{path}/{_numbered(snake_case(type(item).__name__), used)}", item)
+                enter(f"{path}/{numbered(snake_case(type(item).__name__), used)}", item)
             elif isinstance(item, (list, tuple, dict)):
-                enter_all(f"{path}/{_numbered('container', used)}", item, around)
+                enter_all(f"{path}/{numbered('container', used)}", item, around)
 
     enter("", saveable)
-
-
-def _numbered(name: str, used: dict[str, int]) -> str:
-    count = used.get(name, 0)
-    used[name] = count + 1
-    return f"{name}_{count}" if count else name
 
 
 def _children(item: Any) -> Iterator[tuple[str, Any]]:

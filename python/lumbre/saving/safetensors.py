@@ -21,14 +21,16 @@ import stat
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
 from lumbre.saving import atomic, hashing, strict_json
 from lumbre.saving.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _CODES = {
     "bool": "BOOL",

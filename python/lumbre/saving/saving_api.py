@@ -115,8 +115,7 @@ def format_of(
         known = ", ".join(f"`{f.ending}`" for f in FORMATS if getattr(f, what) is not None)
         raise ValueError(
             f"Invalid filepath extension for `{what}`. The endings of files for this are {known}; "
-            "`.lumbre` is "
-            f"Lumbre's own, and needs nothing else. Received: filepath={shown(path)}"
+            f"`.lumbre` is Lumbre's own, and needs nothing else. Received: filepath={shown(path)}"
         )
     given = {name: value for name, value in (options or {}).items() if value is not None}
     for name in given:

@@ -9,13 +9,14 @@ attribute has.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from lumbre.layers.state import State
-from lumbre.lookup import snake_case
+from lumbre.lookup import numbered, snake_case
 from lumbre.tensor import Variable
 
 SEEDS, OPTIMIZER = "@seeds/", "@optimizer/"
@@ -42,10 +43,10 @@ def layers_by_path(model: Any) -> dict[str, Any]:
         if isinstance(value, State):
             enter(path, value)
         elif isinstance(value, (list, tuple, dict, set, frozenset)):
-            used: dict[str, int] = {}
+            used: Counter[str] = Counter()
             for part in value.values() if isinstance(value, dict) else value:
                 if isinstance(part, (State, list, tuple, dict)):
-                    look(f"{path}/{_numbered(_kind(part), used)}", part)
+                    look(f"{path}/{numbered(_kind(part), used)}", part)
 
     enter("", model)
     return found
@@ -64,12 +65,6 @@ def _kind(part: Any) -> str:
     return snake_case(type(part).__name__) if isinstance(part, State) else "group"
 
 
-def _numbered(name: str, used: dict[str, int]) -> str:
-    count = used.get(name, 0)
-    used[name] = count + 1
-    return f"{name}_{count}" if count else name
-
-
 def weights(model: Any) -> dict[str, Any]:
     """The weights of a model by path: Variables, or arrays that a layer's `save_own_variables` gives."""
     found: dict[str, Any] = {}
@@ -80,9 +75,9 @@ def weights(model: Any) -> dict[str, Any]:
             layer.save_own_variables(store)
             found.update({f"{prefix}{key}": np.asarray(value) for key, value in store.items()})
         else:
-            used: dict[str, int] = {}
+            used: Counter[str] = Counter()
             for v in layer._trainable_variables + layer._non_trainable_variables:
-                found[f"{prefix}{_numbered(v.name.replace('/', '_'), used)}"] = v
+                found[f"{prefix}{numbered(v.name.replace('/', '_'), used)}"] = v
     return found
 
 
@@ -114,11 +109,11 @@ def optimizer_state(model: Any) -> dict[str, Variable]:
     }
     longest_first = sorted(by_reference, key=len, reverse=True)
     found: dict[str, Variable] = {}
-    used: dict[str, int] = {}
+    used: Counter[str] = Counter()
     for v in optimizer.variables:
         reference = next((r for r in longest_first if v.name.startswith(r)), None)
         name = v.name if reference is None else f"{by_reference[reference]}/{v.name[len(reference) :]}"
-        found[OPTIMIZER + _numbered(name, used)] = v
+        found[OPTIMIZER + numbered(name, used)] = v
     return found
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import random as python_random
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +24,7 @@ from lumbre.training.identity import describe, difference, optimizers_of
 Tensors = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where a run is.
 
     Attributes:
@@ -51,8 +49,7 @@ class Position:
         return self.step > 0
 
 
-@dataclass
-class Snapshot:
+class Snapshot(NamedTuple):
     """A state: tensors, which training leaves alone, and everything else as plain values and arrays."""
 
     tensors: Tensors
@@ -90,7 +87,7 @@ class RunState:
         """The state now. Tensors are not copied: a Variable that is written to leaves the old value alone."""
         tensors = {name: _Held(variable) for name, variable in self._variables()}
         state = {
-            "position": asdict(position),
+            "position": position._asdict(),
             "description": self.description,
             "variables": self._list(),
             "random": _random_state(),

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import IO, Any
 
+from lumbre.config import keras_home
+from lumbre.console import show
 from lumbre.utils.archives import extract_archive
 from lumbre.utils.progbar import Progbar
 
@@ -15,11 +17,6 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a download is given up."""
 
 _PIECE = 1 << 16
-
-
-def keras_home() -> str:
-    """Keras's folder: what `KERAS_HOME` names, else `~/.keras`."""
-    return os.path.expanduser(os.environ.get("KERAS_HOME") or os.path.join("~", ".keras"))
 
 
 def get_file(
@@ -85,7 +82,7 @@ def get_file(
         target, contents = _archive_places(folder, name, given=bool(fname))
     os.makedirs(folder, exist_ok=True)
     if force_download or not _is_there(target, check):
-        print(f"Downloading data from {origin}")
+        show(f"Downloading data from {origin}")
         _download(origin, target, check)
     if (extract or untar) and not extract_archive(target, contents, "tar" if untar else archive_format):
         warnings.warn(
@@ -153,7 +150,7 @@ def _is_there(path: str, check: tuple[str, str] | None) -> bool:
         return False
     if check is None or hash_of(path, check[0]) == check[1]:
         return True
-    print(
+    show(
         "A local file was found, but it seems to be incomplete or outdated because the "
         f"{check[0]} file hash does not match the original value of {check[1]} so we will "
         "re-download the data."

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lumbre.console import show
 from lumbre.data import AUTOTUNE, Dataset
 
 
@@ -76,7 +77,7 @@ def text_dataset_from_directory(
     files = _index(os.fspath(directory), labels, (".txt",), class_names, shuffle, seed, follow_links)
     if verbose:
         kinds = "" if files.labels is None else f" belonging to {len(files.class_names or ())} classes"
-        print(f"Found {len(files.paths)} files{kinds}.")
+        show(f"Found {len(files.paths)} files{kinds}.")
     if label_mode == "binary" and len(files.class_names or ()) != 2:
         raise ValueError(
             'When passing `label_mode="binary"`, there must be exactly 2 class_names. Received: '
@@ -175,7 +176,7 @@ def _check_split(share: float | None, subset: str | None, shuffle: bool, seed: i
 def _subset(files: _Files, share: float, name: str) -> _Files:
     at = len(files.paths) - int(share * len(files.paths))
     part = files.part(slice(0, at) if name == "training" else slice(at, None))
-    print(f"Using {len(part.paths)} files for {name}.")
+    show(f"Using {len(part.paths)} files for {name}.")
     return part
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 _FORMATS = {".svg": "svg", ".txt": "text", ".mmd": "mermaid", ".mermaid": "mermaid", ".md": "mermaid"}
@@ -84,7 +83,7 @@ def plot_model(
     from lumbre.models import plotting, svg
 
     if format is None:
-        ending = Path(os.fspath(to_file)).suffix.lower() if to_file is not None else ".svg"
+        ending = os.path.splitext(os.fspath(to_file))[1].lower() if to_file is not None else ".svg"
         format = _FORMATS.get(ending, ending)
     if format not in ("svg", "text", "mermaid"):
         raise ValueError(
@@ -105,5 +104,6 @@ def plot_model(
         content = plotting.as_text(picture)
     if to_file is not None:
         fenced = str(to_file).endswith(".md")
-        Path(to_file).write_text(f"```mermaid\n{content}```\n" if fenced else content, "utf-8")
+        with open(to_file, "w", encoding="utf-8") as file:
+            file.write(f"```mermaid\n{content}```\n" if fenced else content)
     return ModelPlot(content, format)

@@ -129,7 +129,7 @@ def _function_config(function: Any) -> dict[str, Any]:
 
 
 def _object_config(obj: Any) -> dict[str, Any]:
-    kind = type(obj)
+    kind = registration.written_class(type(obj))
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         inner = obj.get_config()
         if not isinstance(inner, dict):

@@ -9,6 +9,7 @@ from typing import Any
 from lumbre import console
 from lumbre.layers.layer import Layer
 from lumbre.models import summary as _summary
+from lumbre.registration import written_class
 from lumbre.training.trainer import Trainer
 
 
@@ -25,11 +26,12 @@ _graph_classes: dict[type, type] = {}
 
 
 def _graph_class(kind: type) -> Any:
-    """A subclass of `Model` with `Functional` put beneath it, made once."""
+    """A subclass of `Model` with `Functional` put beneath it, made once. Configs name the class itself."""
     from lumbre.models.functional import Functional
 
     if kind not in _graph_classes:
-        _graph_classes[kind] = type(kind.__name__, (kind, Functional), {"__module__": kind.__module__})
+        named = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+        _graph_classes[kind] = type(kind.__name__, (kind, Functional), {**named, "_written_as": kind})
     return _graph_classes[kind]
 
 
@@ -94,9 +96,8 @@ class Model(Trainer, Layer):
         super().__init__(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        kind = type(self)
-        written = next((own for own, made in _graph_classes.items() if made is kind), None)
-        if written is None:
+        written = written_class(type(self))
+        if written is type(self):
             return super().__reduce_ex__(protocol)
         return _new_graph, (written,), self.__getstate__()  # no module has the class that was put together
 
@@ -214,13 +215,15 @@ class Model(Trainer, Layer):
             ValueError: A class is not known.
             TypeError: The config does not fit the constructor.
         """
+        cls = written_class(cls)
         if "input_layers" in config and "layers" in config:
             from lumbre.models.functional import Functional
-            from lumbre.models.rebuild import functional_from_config
+            from lumbre.models.rebuild import functional_from_config, takes_ends
 
-            kind = cls if cls not in (Model, Functional) and issubclass(cls, Functional) else Functional
-            return functional_from_config(kind, config, custom_objects)
-        return super().from_config(config)
+            kind = Functional if cls is Model else cls
+            if kind is Functional or takes_ends(kind):
+                return functional_from_config(kind, config, custom_objects)
+        return super(Model, cls).from_config(config)
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Any:

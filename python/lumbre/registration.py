@@ -77,7 +77,7 @@ def get_registered_name(obj: Any) -> str:
 
 
 def written_class(kind: type) -> type:
-    """The class that configs name for objects of a class: that itself, or the user's that it was made from."""
+    """The class that configs name for objects of a class: itself, or the user's that it was made from."""
     written: type = kind.__dict__.get("_written_as", kind)
     return written
 

@@ -141,7 +141,9 @@ class _Cloning:
                 outputs = tree.flatten(call(self._copy(node.operation), *args, **kwargs))
                 new.update({id(t): x for t, x in zip(node.output_tensors, outputs, strict=True)})
         kind = written_class(type(model))
-        made = (kind if takes_ends(kind) else Functional)(inputs, placed(model._outputs_struct), name=model.name)
+        made = (kind if takes_ends(kind) else Functional)(
+            inputs, placed(model._outputs_struct), name=model.name
+        )
         made.__dict__["_trainable"] = model._trainable
         return made
 

@@ -22,6 +22,13 @@ def _is_functional(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     )
 
 
+_INSTEAD = {
+    "export": "use `save`; other runtimes' formats are not written",
+    "quantize": "there are no quantized kernels",
+    "get_state_tree": "use `get_weights`, and `optimizer.variables`",
+    "set_state_tree": "use `set_weights`",
+    "save_spec": "use `input_shape`",
+}
 _graph_classes: dict[type, type] = {}
 
 
@@ -100,6 +107,14 @@ class Model(Trainer, Layer):
         if written is type(self):
             return super().__reduce_ex__(protocol)
         return _new_graph, (written,), self.__getstate__()  # no module has the class that was put together
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for names that a model does not have: says of Keras's what to use instead."""
+        if name in _INSTEAD:
+            raise AttributeError(
+                f"'{type(self).__name__}' object has no attribute '{name}': {_INSTEAD[name]}", name=name
+            )
+        return object.__getattribute__(self, name)  # raises again what a property raised
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
@@ -185,17 +200,19 @@ class Model(Trainer, Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **options: Any) -> None:
         """Saves the model: `lumbre.saving.save_model`."""
         from lumbre import saving
 
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **options)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **options: Any
+    ) -> None:
         """Saves the weights: `lumbre.saving.save_weights`."""
         from lumbre import saving
 
-        saving.save_weights(self, filepath, overwrite=overwrite, **options)
+        saving.save_weights(self, filepath, overwrite, max_shard_size, **options)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **options: Any) -> None:
         """Sets the weights from a file: `lumbre.saving.load_weights`."""
@@ -223,7 +240,7 @@ class Model(Trainer, Layer):
             kind = Functional if cls is Model else cls
             if kind is Functional or takes_ends(kind):
                 return functional_from_config(kind, config, custom_objects)
-        return super(Model, cls).from_config(config)
+        return super().from_config(config)
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Any:

@@ -169,7 +169,7 @@ class _Calls:
             raise ValueError(f"the connections of the layers {names[:8]}{more} are not complete")
 
     def _needs(self, place: _Place) -> set[_Place]:
-        """The calls that must come before one: those whose outputs it takes, and earlier ones of its layer."""
+        """The calls that must come before one: those whose outputs it takes, and the layer's last one."""
         name, number = place
         node = self.nodes[place]
         needs = {tuple(history[:2]) for history in _histories([node["args"], node["kwargs"]])}

@@ -164,7 +164,7 @@ def _write_tensors(file: BinaryIO, tensors: Mapping[str, Any], order: Sequence[s
 
 def _chunks(tensor: Any) -> Iterator[memoryview]:
     """The bytes of a tensor in row-major order and little endian, a chunk of the hash at a time."""
-    cell = getattr(tensor, "cell", None)
+    cell: Any = getattr(tensor, "cell", None)
     held = cell.hold() if hasattr(cell, "hold") else cell  # a Variable's cell, or what was held of one before
     if held is not None and held.in_panels:  # float32: put in order piece by piece, and never copied whole
         count, step = math.prod(tensor.shape), hashing.CHUNK // 4

@@ -221,7 +221,7 @@ def code_refused(what: str) -> ValueError:
     """The error for a config that holds code."""
     return ValueError(
         f"Requested the deserialization of {what}. Code from a config or a file is never run here, neither "
-        "with `safe_mode=False` nor after `enable_unsafe_deserialization()`: whoever wrote it could do anything. "
+        "with `safe_mode=False` nor after `enable_unsafe_deserialization()`: it could do anything. "
         "Write a function with a name (`def`), register it with "
         "`@lumbre.saving.register_keras_serializable()` or pass it in `custom_objects`, and save again; or "
         "build the model in Python and read only its weights with `load_weights`"

@@ -130,9 +130,9 @@ def check_named(layer: Lambda) -> None:
     for what, part in parts.items():
         if callable(part) and getattr(part, "__name__", "<lambda>") == "<lambda>":
             raise ValueError(
-                f"the `{what}` of the Lambda layer '{layer.name}' is {part}. A function without a name cannot be "
-                "written into a file, which holds no code: define it with `def`, and register it with "
-                "`@lumbre.saving.register_keras_serializable()`"
+                f"the `{what}` of the Lambda layer '{layer.name}' is {part}. A function without a name "
+                "cannot be written into a file, which holds no code: define it with `def`, and register it "
+                "with `@lumbre.saving.register_keras_serializable()`"
             )
 
 

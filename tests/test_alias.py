@@ -156,7 +156,9 @@ def test_probing_goes_on_working() -> None:
         importlib.import_module("lumbre.nothing")
     with pytest.raises(ModuleNotFoundError, match="No module named 'lumbrera'"):
         importlib.import_module("lumbrera")
-    done = subprocess.run([sys.executable, "-m", "lumbre.layers"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "lumbre.layers"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1 and "cannot be directly executed" in done.stderr
 
 

@@ -133,7 +133,7 @@ def test_values() -> None:
     assert lumbre.losses.deserialize(mse) is lumbre.losses.mean_squared_error
     with pytest.raises(ValueError, match="a lambda cannot be written"):
         saving.serialize_keras_object(lambda x: x)
-    with pytest.raises(ValueError, match="not run here, not even"):
+    with pytest.raises(ValueError, match="never run here, neither with `safe_mode=False` nor"):
         saving.deserialize_keras_object({"class_name": "__lambda__", "config": {}}, safe_mode=False)
 
 

@@ -82,7 +82,10 @@ class Cell:
 class Held:
     """The value that a cell had when it was held."""
 
+    @property
+    def in_panels(self) -> bool: ...
     def read(self, /) -> Array: ...
+    def part(self, /, start: int, stop: int) -> Array: ...
 
 @final
 class Recording:

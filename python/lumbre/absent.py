@@ -113,6 +113,10 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "stateless_normal": "use `normal` with an int as its `seed`",
         "stateless_uniform": "use `uniform` with an int as its `seed`",
     },
+    "lumbre.saving": {
+        "KerasFileEditor": "use `lumbre.saving.inspect_file` to look into a file, and `load_weights` with "
+        "`skip_mismatch=True` to take what fits",
+    },
     "lumbre.utils": {
         "OrderedEnqueuer": "give `fit` a `lumbre.utils.PyDataset`, which has workers of its own",
         "GeneratorEnqueuer": "give `fit` the generator; it is read in the background",

@@ -299,7 +299,7 @@ def _show_filtered(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def enable_unsafe_deserialization() -> None:
-    """Loading a model may run code that is stored in it, as with `safe_mode=False`: for files you trust."""
+    """Accepted as in Keras, and noted; code in a config or a file is never run, whatever is set."""
     _settings["unsafe_deserialization"] = True
 
 

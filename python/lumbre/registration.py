@@ -67,11 +67,19 @@ def get_registered_name(obj: Any) -> str:
 
     Source: `keras.saving.get_registered_name`.
     """
+    if inspect.isclass(obj):
+        obj = written_class(obj)
     try:
         return _names[obj]
     except (KeyError, TypeError):
         name: str = obj.__name__
         return name
+
+
+def written_class(kind: type) -> type:
+    """The class that configs name for objects of a class: itself, or the user's that it was made from."""
+    written: type = kind.__dict__.get("_written_as", kind)
+    return written
 
 
 def get_registered_object(

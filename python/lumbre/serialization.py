@@ -129,7 +129,7 @@ def _function_config(function: Any) -> dict[str, Any]:
 
 
 def _object_config(obj: Any) -> dict[str, Any]:
-    kind = type(obj)
+    kind = registration.written_class(type(obj))
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         inner = obj.get_config()
         if not isinstance(inner, dict):
@@ -192,24 +192,24 @@ def deserialize_keras_object(
         3
     """
     with CustomObjectScope(custom_objects):
-        return _deserialize(config, safe_mode)
+        return _deserialize(config)
 
 
-def _deserialize(config: Any, safe_mode: bool) -> Any:
+def _deserialize(config: Any) -> Any:
     if isinstance(config, str):
         found = registration.get_registered_object(config)
         return config if found is None else found
     if isinstance(config, (list, tuple)):
-        return [_deserialize(part, safe_mode) for part in config]
+        return [_deserialize(part) for part in config]
     if isinstance(config, _PLAIN):
         return config
     if not isinstance(config, dict):
         raise TypeError(f"Could not parse config: {config}")
     if "class_name" not in config or "config" not in config:
-        return {key: _deserialize(value, safe_mode) for key, value in config.items()}
+        return {key: _deserialize(value) for key, value in config.items()}
     name, inner = config["class_name"], config["config"]
-    if name in ("__lambda__", "__typespec__") or (name == "Lambda" and _holds_code(inner)):
-        raise _code_refused(safe_mode)
+    if name in ("__lambda__", "__typespec__"):
+        raise code_refused("a Python lambda")
     if name in SPECIAL:
         return SPECIAL[name](inner or {})
     if name == "function":
@@ -217,24 +217,19 @@ def _deserialize(config: Any, safe_mode: bool) -> Any:
     return instance(config, find_class(config))
 
 
-def _holds_code(config: Any) -> bool:
-    function = config.get("function") if isinstance(config, dict) else None
-    return isinstance(function, dict) and function.get("class_name") == "__lambda__"
-
-
-def _code_refused(safe_mode: bool) -> ValueError:
-    more = "" if safe_mode else ", not even with `safe_mode=False`"
+def code_refused(what: str) -> ValueError:
+    """The error for a config that holds code."""
     return ValueError(
-        f"the config holds a Python lambda as bytecode, which is not run here{more}: it could do anything. "
-        "Write the "
-        "function with a name, and either register it with `@lumbre.saving.register_keras_serializable()` "
-        "and save "
-        "again, or build the model in Python and read only its weights with `load_weights`"
+        f"Requested the deserialization of {what}. Code from a config or a file is never run here, neither "
+        "with `safe_mode=False` nor after `enable_unsafe_deserialization()`: it could do anything. "
+        "Write a function with a name (`def`), register it with "
+        "`@lumbre.saving.register_keras_serializable()` or pass it in `custom_objects`, and save again; or "
+        "build the model in Python and read only its weights with `load_weights`"
     )
 
 
 def _slice(config: Mapping[str, Any]) -> slice:
-    return slice(*(_deserialize(config.get(part), True) for part in ("start", "stop", "step")))
+    return slice(*(_deserialize(config.get(part)) for part in ("start", "stop", "step")))
 
 
 def _array(config: Mapping[str, Any]) -> np.ndarray:

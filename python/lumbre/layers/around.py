@@ -126,8 +126,9 @@ def plain_arguments(layer: Any) -> dict[str, Any]:
     except TypeError:
         return {}
     named = dict(list(bound.arguments.items())[1:])
-    named.update(named.pop("kwargs", {}))
-    if "args" in named or any(
+    kinds = {p.kind: name for name, p in bound.signature.parameters.items()}
+    named.update(named.pop(kinds.get(inspect.Parameter.VAR_KEYWORD, ""), {}))
+    if kinds.get(inspect.Parameter.VAR_POSITIONAL) in named or any(
         not (v is None or isinstance(v, (bool, int, float, str))) for v in tree.flatten(list(named.values()))
     ):
         raise NotImplementedError(

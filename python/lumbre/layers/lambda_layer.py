@@ -9,6 +9,7 @@ from typing import Any
 from lumbre import ops, registration, tree
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor, infer
+from lumbre.serialization import code_refused
 
 
 class Lambda(Layer):
@@ -119,6 +120,22 @@ class Lambda(Layer):
         return super().from_config(config)
 
 
+def check_named(layer: Lambda) -> None:
+    """Refuses a layer of which a file could not say what it does.
+
+    Raises:
+        ValueError: One of its functions has no name.
+    """
+    parts = {"function": layer.function, "output_shape": layer._output_shape, "mask": layer.mask}
+    for what, part in parts.items():
+        if callable(part) and getattr(part, "__name__", "<lambda>") == "<lambda>":
+            raise ValueError(
+                f"the `{what}` of the Lambda layer '{layer.name}' is {part}. A function without a name "
+                "cannot be written into a file, which holds no code: define it with `def`, and register it "
+                "with `@lumbre.saving.register_keras_serializable()`"
+            )
+
+
 def _has_signature(function: Callable[..., Any]) -> bool:
     try:
         inspect.signature(function)
@@ -143,11 +160,7 @@ def _read(value: Any, custom_objects: Any) -> Any:
     if not isinstance(value, Mapping) or "class_name" not in value:
         return value
     if value["class_name"] == "__lambda__":
-        raise ValueError(
-            "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. Running "
-            "code from a config would let whoever wrote it do anything. Give the layer a function with a "
-            "name (`def`) and pass it in `custom_objects`, or write a layer of your own"
-        )
+        raise code_refused("a `Lambda` layer whose `function` is a Python lambda")
     name = value["config"] if isinstance(value.get("config"), str) else value["class_name"]
     function = registration.get_registered_object(name, custom_objects)
     if function is None:

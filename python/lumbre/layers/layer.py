@@ -491,10 +491,6 @@ class Layer(State, StatelessCalls, Operation):
             return base
         return {**plain_arguments(self), **base}
 
-    def _clone(self) -> Any:
-        """A new layer like this one."""
-        return type(self).from_config(self.get_config())
-
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """A new layer with the arguments of a config. Weights are not part of it.

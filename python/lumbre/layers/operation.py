@@ -102,6 +102,10 @@ class Operation:
         """A new operation from what `get_config` returned."""
         return cls(**config)
 
+    def _clone(self) -> Any:
+        """A new operation like this one."""
+        return type(self).from_config(self.get_config())
+
     def __repr__(self) -> str:
         return f"<Operation name={self.name}>"
 
@@ -140,6 +144,9 @@ class OpNode(Operation):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"function": self.function, "name": self.name}  # for `from_config` in the same process
 
 
 def symbolic_op(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lumbre.layers.layer import Layer
 from lumbre.layers.operation import Operation
 from lumbre.registration import CustomObjectScope
 from lumbre.serialization import find_class, instance, serialize_keras_object
@@ -41,12 +42,28 @@ def deserialize(
         >>> lumbre.layers.deserialize(config).units
         3
     """
+    layer = deserialize_operation(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise _not_a("layer", layer, config)
+    return layer
+
+
+def deserialize_operation(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> Operation:
+    """As `deserialize`, for whatever a graph may consist of.
+
+    Raises:
+        ValueError: The class is not known, or is not an operation.
+    """
     if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
         raise ValueError(f"the config of a layer is a dict with `class_name` and `config`, got {config!r}")
     with CustomObjectScope(custom_objects):
-        layer = instance({"config": None, **config}, find_class(config, "keras.layers"))
-    if not isinstance(layer, Operation):
-        raise ValueError(
-            f"Could not interpret serialized object: {config}. It is a {type(layer)}, not a layer."
-        )
-    return layer
+        operation = instance({"config": None, **config}, find_class(config, "keras.layers"))
+    if not isinstance(operation, Operation):
+        raise _not_a("layer or operation", operation, config)
+    return operation
+
+
+def _not_a(what: str, made: Any, config: Any) -> ValueError:
+    return ValueError(f"Could not interpret serialized object: {config}. It is a {type(made)}, not a {what}.")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **options: Any
+) -> None:
     """Saves a model: `lumbre.saving.save_model`."""
     from lumbre import saving
 
-    saving.save_model(model, filepath, overwrite=overwrite, zipped=zipped)
+    saving.save_model(model, filepath, overwrite=overwrite, zipped=zipped, **options)
 
 
 def load_model(

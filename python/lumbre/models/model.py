@@ -9,6 +9,7 @@ from typing import Any
 from lumbre import console
 from lumbre.layers.layer import Layer
 from lumbre.models import summary as _summary
+from lumbre.registration import written_class
 from lumbre.training.trainer import Trainer
 
 
@@ -21,15 +22,23 @@ def _is_functional(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     )
 
 
+_INSTEAD = {
+    "export": "use `save`; other runtimes' formats are not written",
+    "quantize": "there are no quantized kernels",
+    "get_state_tree": "use `get_weights`, and `optimizer.variables`",
+    "set_state_tree": "use `set_weights`",
+    "save_spec": "use `input_shape`",
+}
 _graph_classes: dict[type, type] = {}
 
 
 def _graph_class(kind: type) -> Any:
-    """A subclass of `Model` with `Functional` put beneath it, made once."""
+    """A subclass of `Model` with `Functional` put beneath it, made once. Configs name the class itself."""
     from lumbre.models.functional import Functional
 
     if kind not in _graph_classes:
-        _graph_classes[kind] = type(kind.__name__, (kind, Functional), {"__module__": kind.__module__})
+        named = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+        _graph_classes[kind] = type(kind.__name__, (kind, Functional), {**named, "_written_as": kind})
     return _graph_classes[kind]
 
 
@@ -94,11 +103,18 @@ class Model(Trainer, Layer):
         super().__init__(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        kind = type(self)
-        written = next((own for own, made in _graph_classes.items() if made is kind), None)
-        if written is None:
+        written = written_class(type(self))
+        if written is type(self):
             return super().__reduce_ex__(protocol)
         return _new_graph, (written,), self.__getstate__()  # no module has the class that was put together
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for names that a model does not have: says of Keras's what to use instead."""
+        if name in _INSTEAD:
+            raise AttributeError(
+                f"'{type(self).__name__}' object has no attribute '{name}': {_INSTEAD[name]}", name=name
+            )
+        return object.__getattribute__(self, name)  # raises again what a property raised
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
@@ -184,17 +200,19 @@ class Model(Trainer, Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **options: Any) -> None:
         """Saves the model: `lumbre.saving.save_model`."""
         from lumbre import saving
 
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **options)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **options: Any
+    ) -> None:
         """Saves the weights: `lumbre.saving.save_weights`."""
         from lumbre import saving
 
-        saving.save_weights(self, filepath, overwrite=overwrite, **options)
+        saving.save_weights(self, filepath, overwrite, max_shard_size, **options)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **options: Any) -> None:
         """Sets the weights from a file: `lumbre.saving.load_weights`."""
@@ -214,12 +232,14 @@ class Model(Trainer, Layer):
             ValueError: A class is not known.
             TypeError: The config does not fit the constructor.
         """
+        cls = written_class(cls)
         if "input_layers" in config and "layers" in config:
             from lumbre.models.functional import Functional
-            from lumbre.models.rebuild import functional_from_config
+            from lumbre.models.rebuild import functional_from_config, takes_ends
 
-            kind = cls if cls not in (Model, Functional) and issubclass(cls, Functional) else Functional
-            return functional_from_config(kind, config, custom_objects)
+            kind = Functional if cls is Model else cls
+            if kind is Functional or takes_ends(kind):
+                return functional_from_config(kind, config, custom_objects)
         return super().from_config(config)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +14,22 @@ from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case
 from lumbre.models.keras_ops import joined, module_of, parted
 from lumbre.serialization import SPECIAL, serialize_keras_object
+
+_Place = tuple[str, int]  # the name of a layer, and which of its calls
+_GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
+
+
+def takes_ends(kind: type) -> bool:
+    """Whether the constructor of a class takes the ends of a graph, as that of `Functional` does.
+
+    It does if it has the same arguments, or hands on any that it gets. Source: `keras.Model.from_config`.
+    """
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
+    kinds = {p.kind for p in parameters}
+    if {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds:
+        return True
+    names = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return names in (["inputs", "outputs", "name"], ["inputs", "outputs", "name", "trainable"])
 
 
 def functional_config(model: Any) -> dict[str, Any]:
@@ -79,79 +97,113 @@ def _operation_config(operation: Any) -> dict[str, Any]:
 
 
 def functional_from_config(
-    kind: Any,
-    config: Mapping[str, Any],
-    custom_objects: Mapping[str, type] | None = None,
-    layers: Mapping[str, Any] | None = None,
+    kind: Any, config: Mapping[str, Any], custom_objects: Mapping[str, type] | None = None
 ) -> Any:
     """A new functional model from a config.
 
     Args:
         kind: Its class.
-        config: The config.
+        config: The config. What is in it beside a graph goes to the constructor of the class.
         custom_objects: Classes of the user's own by name.
-        layers: Layers by name that take the place of those in the config.
 
     Raises:
         ValueError: A class or op is not known, or the connections are not complete.
     """
-    entries = config["layers"]
-    operations = {
-        entry["name"]: (layers or {}).get(entry["name"]) or _operation(entry, custom_objects)
-        for entry in entries
-    }
-    configs = {entry["name"]: entry["config"] for entry in entries}
-    waiting = [(entry["name"], i, node) for entry in entries for i, node in enumerate(entry["inbound_nodes"])]
-    outputs: dict[tuple[str, int], Any] = {
-        (name, 0): op._inbound_nodes[0].outputs for name, op in operations.items() if op._inbound_nodes
-    }
-
-    def tensor(history: Any) -> Any:
-        name, node, index = history
-        return tree.flatten(outputs[name, node])[index]
-
-    def value(part: Any) -> Any:
-        """An argument, with symbolic tensors in the places of their configs."""
-        kind = part.get("class_name") if isinstance(part, dict) else None
-        if kind == "__keras_tensor__":
-            return tensor(part["config"]["keras_history"])
-        return SPECIAL[kind](part["config"]) if kind in SPECIAL else None
-
-    while waiting:
-        left = []
-        for name, number, node in waiting:
-            ready = (number == 0 or (name, number - 1) in outputs) and all(
-                tuple(history[:2]) in outputs for history in _histories([node["args"], node["kwargs"]])
-            )
-            if not ready:
-                left.append((name, number, node))
-                continue
-            operation = operations[name]
-            args, kwargs = node["args"], node["kwargs"]
-            if isinstance(operation, OpNode):
-                args, kwargs = joined(operation.function, configs[name], args, kwargs)
-            args, kwargs = tree.traverse(value, [args, kwargs])
-            before = len(operation._inbound_nodes)
-            operation(*args, **kwargs)
-            outputs[name, number] = operation._inbound_nodes[before].outputs
-        if len(left) == len(waiting):
-            names = [name for name, _, _ in left]
-            raise ValueError(f"the connections of the layers {names} are not complete")
-        waiting = left
+    calls = _Calls(config["layers"], custom_objects)
+    calls.make()
+    rest = {key: value for key, value in config.items() if key not in _GRAPH}
     model = kind(
-        inputs=_ends(config["input_layers"], tensor),
-        outputs=_ends(config["output_layers"], tensor),
+        inputs=_ends(config["input_layers"], calls.tensor),
+        outputs=_ends(config["output_layers"], calls.tensor),
         name=config.get("name"),
+        **rest,
     )
     if config.get("trainable") is False:
         model.trainable = False
     return model
 
 
+class _Calls:
+    """The calls of a graph, made one after another as soon as what they need is there.
+
+    Args:
+        entries: The layers of a config.
+        custom_objects: Classes of the user's own by name.
+    """
+
+    def __init__(self, entries: Any, custom_objects: Mapping[str, type] | None) -> None:
+        self.operations = {entry["name"]: _operation(entry, custom_objects) for entry in entries}
+        self.configs = {entry["name"]: entry["config"] for entry in entries}
+        self.nodes = {
+            (entry["name"], i): node for entry in entries for i, node in enumerate(entry["inbound_nodes"])
+        }
+        self.outputs: dict[_Place, Any] = {
+            (name, 0): op._inbound_nodes[0].outputs
+            for name, op in self.operations.items()
+            if op._inbound_nodes
+        }
+
+    def make(self) -> None:
+        """Makes all calls.
+
+        Raises:
+            ValueError: What one needs is in none of the others.
+        """
+        missing = {place: self._needs(place) for place in self.nodes}
+        waiting: dict[_Place, list[_Place]] = {}  # who waits for what a call returns
+        for place, needs in missing.items():
+            for need in needs:
+                waiting.setdefault(need, []).append(place)
+        ready = deque(place for place, needs in missing.items() if not needs)
+        while ready:
+            place = ready.popleft()
+            self._call(place)
+            del missing[place]
+            for next_one in waiting.get(place, ()):
+                missing[next_one].discard(place)
+                if not missing[next_one]:
+                    ready.append(next_one)
+        if missing:
+            names = list(dict.fromkeys(name for name, _ in missing))
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            raise ValueError(f"the connections of the layers {names[:8]}{more} are not complete")
+
+    def _needs(self, place: _Place) -> set[_Place]:
+        """The calls that must come before one: those whose outputs it takes, and the layer's last one."""
+        name, number = place
+        node = self.nodes[place]
+        needs = {tuple(history[:2]) for history in _histories([node["args"], node["kwargs"]])}
+        if number:
+            needs.add((name, number - 1))
+        return {need for need in needs if need not in self.outputs}
+
+    def _call(self, place: _Place) -> None:
+        node, operation = self.nodes[place], self.operations[place[0]]
+        args, kwargs = node["args"], node["kwargs"]
+        if isinstance(operation, OpNode):
+            args, kwargs = joined(operation.function, self.configs[place[0]], args, kwargs)
+        args, kwargs = tree.traverse(self._value, [args, kwargs])
+        before = len(operation._inbound_nodes)
+        operation(*args, **kwargs)
+        self.outputs[place] = operation._inbound_nodes[before].outputs
+
+    def tensor(self, history: Any) -> Any:
+        """The symbolic tensor of `[name, call, index]`."""
+        name, node, index = history
+        return tree.flatten(self.outputs[name, node])[index]
+
+    def _value(self, part: Any) -> Any:
+        """An argument, with symbolic tensors in the places of their configs."""
+        kind = part.get("class_name") if isinstance(part, dict) else None
+        if kind == "__keras_tensor__":
+            return self.tensor(part["config"]["keras_history"])
+        return SPECIAL[kind](part["config"]) if kind in SPECIAL else None
+
+
 def _operation(entry: Mapping[str, Any], custom_objects: Mapping[str, type] | None) -> Any:
     module = entry.get("module")
     if not isinstance(module, str) or not module.startswith(("keras.ops", "keras.src.ops")):
-        return serialization.deserialize(entry, custom_objects)
+        return serialization.deserialize_operation(entry, custom_objects)
     name = snake_case(entry["class_name"])
     function = get_item if name == "get_item" else getattr(ops, name, None) if name in ops.__all__ else None
     if not callable(function):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
 from lumbre import ops, tree
 from lumbre.autograd import Tensor, as_tensor
-from lumbre.layers.around import attach_mask
+from lumbre.layers.around import attach_mask, plain_arguments
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor, Node
@@ -40,6 +41,12 @@ class Sequential(Model):
     _lockable = False
     _takes_any = True
     _exact_shapes = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls, *args, **kwargs)
+        if cls.get_config is Sequential.get_config and not _starts_empty(cls):
+            made.__dict__["_init_args"] = (args, kwargs)
+        return made
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         Layer.__init__(self, name=name)
@@ -298,6 +305,9 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         from lumbre.layers.serialization import serialize
 
+        if type(self).get_config is Sequential.get_config and not _starts_empty(type(self)):
+            own = {**plain_arguments(self), "name": self.name}  # its constructor makes the layers
+            return own if self._trainable else {**own, "trainable": False}
         config = {**Layer.get_config(self), "layers": [serialize(layer) for layer in self._shown()]}
         if self._tensors:
             config["build_input_shape"] = self._tensors[0].shape
@@ -313,6 +323,8 @@ class Sequential(Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         from lumbre.layers.serialization import deserialize
 
+        if "layers" not in config:
+            return super().from_config(config)
         model = cls(name=config.get("name"))
         for layer in config["layers"]:
             model.add(deserialize(layer, custom_objects), rebuild=False)
@@ -323,6 +335,17 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model.trainable = False
         return model
+
+
+def _starts_empty(kind: type) -> bool:
+    """Whether the constructor of a class can be called without the layers."""
+    if kind is Sequential:
+        return True
+    try:
+        inspect.signature(kind).bind(name="")
+    except TypeError:
+        return False
+    return True
 
 
 def _compatible(known: Any, given: Any) -> bool:

@@ -124,13 +124,14 @@ def replacing(path: Any, size: int | None = None) -> Iterator[BinaryIO]:
     """
     path = check_writable(path, size)
     remove_leftovers(path)
-    with _explained(path, size), _temporary(path, folder=False) as temporary, open(temporary, "r+b") as file:
-        yield file
-        if os.path.exists(path):
-            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-        file.flush()
-        flush(file.fileno())
-        os.replace(temporary, path)
+    with _explained(path, size), _temporary(path, folder=False) as temporary:
+        with open(temporary, "r+b") as file:
+            yield file
+            if os.path.exists(path):
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+            file.flush()
+            flush(file.fileno())
+        os.replace(temporary, path)  # Windows renames no open file
     flush_folder(os.path.dirname(path) or ".")
 
 
@@ -144,8 +145,7 @@ def replacing_path(path: Any, size: int | None = None) -> Iterator[str]:
     remove_leftovers(path)
     with _explained(path, size), _temporary(path, folder=False) as temporary:
         yield temporary
-        with open(temporary, "rb") as file:
-            flush(file.fileno())
+        flush_file(temporary)
         os.replace(temporary, path)
     flush_folder(os.path.dirname(path) or ".")
 
@@ -179,8 +179,7 @@ def new_folder(path: Any, size: int | None = None) -> Iterator[str]:
         yield temporary
         for root, _, files in os.walk(temporary, topdown=False):
             for name in files:
-                with open(os.path.join(root, name), "rb") as file:
-                    flush(file.fileno())
+                flush_file(os.path.join(root, name))
             flush_folder(root)
         os.rename(temporary, path)
     flush_folder(parent)
@@ -193,6 +192,12 @@ def flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
     os.fsync(descriptor)
+
+
+def flush_file(path: str) -> None:
+    """Waits until a file that was closed is on the disk."""
+    with open(path, "rb" if os.name == "posix" else "r+b") as file:  # Windows flushes what it may write
+        flush(file.fileno())
 
 
 def flush_folder(folder: str) -> None:

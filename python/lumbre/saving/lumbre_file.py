@@ -279,9 +279,10 @@ def _listed(names: list[str], most: int = 8) -> str:
 
 
 def _assign(reader: Reader, name: str, variable: Variable) -> None:
-    """Reads a tensor into a Variable: straight into its memory where the dtypes are the same."""
-    entry = reader.entries[name]
-    if entry.dtype == variable.dtype and sys.byteorder == "little" and entry.dtype != "bool" and entry.nbytes:
-        variable.cell.fill(reader.fileno(), entry.start)
+    """Reads a tensor into a Variable: straight into its memory where that is possible."""
+    entry, cell = reader.entries[name], variable.cell
+    as_it_lies = entry.dtype == variable.dtype and entry.dtype != "bool" and sys.byteorder == "little"
+    if as_it_lies and entry.nbytes and hasattr(cell, "fill"):  # Windows has no `fill`
+        cell.fill(reader.fileno(), entry.start)
     else:
         variable.assign(reader.read(name))

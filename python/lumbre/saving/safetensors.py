@@ -20,7 +20,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
@@ -57,6 +57,7 @@ MAX_HEADER = 100_000_000  # the format's own limit
 MAX_RANK = 32
 _HASHES, _HEADER = "lumbre.hashes", "lumbre.header"
 _NO_DIGEST = "0" * hashing.HEX
+_AHEAD = 16  # how many chunks may wait to be hashed
 
 
 class Entry(NamedTuple):
@@ -153,22 +154,34 @@ def _write_tensors(file: BinaryIO, tensors: Mapping[str, Any], order: Sequence[s
     with hashing.pool() as pool:
         digests: dict[str, str] = {}
         for name in order:
-            data = raw(tensors[name])
-            chunks: list[Future[bytes]] = []
-            for i in range(0, len(data), hashing.CHUNK):
-                chunk = data[i : i + hashing.CHUNK]
-                chunks.append(pool.submit(hashing.one, chunk))
+            hashes: list[Future[bytes]] = []
+            for chunk in _chunks(tensors[name]):
+                if len(hashes) >= _AHEAD:
+                    hashes[-_AHEAD].result()  # chunks that wait to be hashed take memory
+                hashes.append(pool.submit(hashing.one, chunk))
                 file.write(chunk)
-            digests[name] = hashing.joined(c.result() for c in chunks)
+            digests[name] = hashing.joined(h.result() for h in hashes)
         return digests
 
 
-def raw(tensor: Any) -> memoryview:
-    """The bytes of a tensor in row-major order and little endian, as they are in memory where they can be."""
-    cell = getattr(tensor, "cell", None)
-    array = cell.read() if cell is not None else getattr(tensor, "_a", tensor)
-    if str(getattr(array, "dtype", "")) == "bfloat16":
-        return _upper_halves(tensor)
+def _chunks(tensor: Any) -> Iterator[memoryview]:
+    """The bytes of a tensor in row-major order and little endian, a chunk of the hash at a time."""
+    cell: Any = getattr(tensor, "cell", None)
+    held = cell.hold() if hasattr(cell, "hold") else cell  # a Variable's cell, or what was held of one before
+    if held is not None and held.in_panels:  # float32: put in order piece by piece, and never copied whole
+        count, step = math.prod(tensor.shape), hashing.CHUNK // 4
+        for start in range(0, count, step):
+            yield _bytes(held.part(start, min(start + step, count)))
+        return
+    array = getattr(tensor, "_a", tensor) if held is None else held.read()
+    bfloat16 = str(getattr(array, "dtype", "")) == "bfloat16"
+    data = _upper_halves(tensor) if bfloat16 else _bytes(array)
+    for start in range(0, len(data), hashing.CHUNK):
+        yield data[start : start + hashing.CHUNK]
+
+
+def _bytes(array: Any) -> memoryview:
+    """The bytes as they are in memory, where they are in order there."""
     values = np.asarray(array)
     values = values.astype(values.dtype.newbyteorder("<"), order="C", copy=False)
     return memoryview(values.reshape(-1).view(np.uint8).data)
@@ -213,6 +226,7 @@ class Reader:
         mode = os.stat(self.path).st_mode
         if not stat.S_ISREG(mode):
             raise FileFormatError(self.path, "this is not a regular file")
+        self._lock = threading.Lock()
         self._file: BinaryIO = open(self.path, "rb", buffering=0)  # noqa: SIM115 - closed in `close`
         try:
             self.size = os.fstat(self._file.fileno()).st_size
@@ -402,12 +416,20 @@ class Reader:
     def _fill(self, into: memoryview, start: int) -> None:
         """Reads bytes of the file from a place on, from any thread."""
         while len(into):
-            count = os.preadv(self._file.fileno(), [into], start)
+            count = self._read_at(into, start)
             if count == 0:
                 raise FileFormatError(
                     self.path, f"the file ends at byte {start:,}, {len(into):,} bytes too early"
                 )
             into, start = into[count:], start + count
+
+    def _read_at(self, into: memoryview, start: int) -> int:
+        """Reads at most as many bytes as there is room for, and says how many."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [into], start)
+        with self._lock:  # Windows and old versions of macOS can only read from where the file stands
+            self._file.seek(start)
+            return self._file.readinto(into)  # type: ignore[attr-defined, no-any-return]
 
 
 def _scratch() -> bytearray:

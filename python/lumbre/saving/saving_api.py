@@ -7,9 +7,11 @@ import functools
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from lumbre.layers.lambda_layer import Lambda, check_named
 from lumbre.saving import inspection, lumbre_file
 from lumbre.saving.atomic import check_writable
 from lumbre.saving.errors import shown
@@ -132,7 +134,9 @@ def format_of(
     return path, functools.partial(function, **given) if given else function
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **options: Any
+) -> None:
     """Saves a model: architecture, weights, how it was compiled, and the state of its optimizer.
 
     The file is written beside, flushed to the disk and renamed: until then an older one stands as it was. It
@@ -143,6 +147,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         filepath: The file: str, bytes or PathLike. Its ending says the format; `.lumbre` needs nothing else.
         overwrite: Whether an older file is replaced without asking; otherwise a terminal is asked.
         zipped: Accepted as in Keras; None or whatever the format is anyway.
+        options: `save_format`, of old scripts, which the ending says anyway.
 
     Raises:
         ValueError: The ending is not known, or a part of the model is a lambda.
@@ -160,7 +165,14 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         >>> lumbre.saving.load_model(path).count_params()
         8
     """
-    path, save = format_of(filepath, "save_model")
+    if options.pop("save_format", None) is not None:
+        warnings.warn(
+            "`save_format` is not needed: the ending says the format", DeprecationWarning, stacklevel=3
+        )
+    path, save = format_of(filepath, "save_model", options)
+    for layer in model._flatten_layers():
+        if isinstance(layer, Lambda):
+            check_named(layer)
     if _may_write(path, overwrite):
         save(model, path)
 
@@ -180,32 +192,55 @@ def load_model(
 
     Raises:
         ValueError: The ending is not known; the file is not what it should be, or damaged; a class is not
-        known. FileNotFoundError: There is no such file.
+            known.
+        FileNotFoundError: There is no such file.
         OSError: It cannot be read.
 
     Source: `keras.saving.load_model`.
+
+    Example:
+        >>> import lumbre, tempfile
+        >>> path = f"{tempfile.mkdtemp()}/m.lumbre"
+        >>> lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)]).save(path)
+        >>> lumbre.saving.load_model(path).output_shape
+        (None, 2)
     """
     path, load = format_of(filepath, "load_model")
     _check_exists(path)
     return load(path, custom_objects, compile, safe_mode)
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **options: Any
+) -> None:
     """Saves the weights of a model, or of a layer, without its architecture.
 
     Args:
         model: The model, built.
         filepath: The file, whose ending says the format.
         overwrite: Whether an older file is replaced without asking; otherwise a terminal is asked.
+        max_shard_size: Must be None: the weights are in one file.
         options: `objects_to_skip`, layers that are left out, for `.weights.h5`.
 
     Raises:
-        ValueError: The ending is not known, or the model is not built.
+        ValueError: The ending is not known, or the model is not built, or `max_shard_size` is given.
         FileExistsError: The file exists, `overwrite` is False, and there is no terminal to ask.
         OSError: The file cannot be written.
 
     Source: `keras.saving.save_weights`.
+
+    Example:
+        >>> import lumbre, tempfile
+        >>> path = f"{tempfile.mkdtemp()}/w.lumbre"
+        >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)])
+        >>> lumbre.saving.save_weights(model, path)
+        >>> lumbre.saving.load_weights(model, path)
     """
+    if max_shard_size is not None:
+        raise ValueError(
+            "Weights are written into one file, however large: `max_shard_size` must be None. "
+            f"Received: max_shard_size={max_shard_size}"
+        )
     path, save = format_of(filepath, "save_weights", options)
     _check_built(model, "saving")
     if _may_write(path, overwrite):
@@ -225,12 +260,19 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **optio
 
     Raises:
         ValueError: The ending is not known; the file is not what it should be, or damaged; it does not fit
-        the
-            model, or the model is not built. Nothing has changed then.
+            the model, or the model is not built. Nothing has changed then.
         FileNotFoundError: There is no such file.
         OSError: It cannot be read.
 
     Source: `keras.saving.load_weights`.
+
+    Example:
+        >>> import lumbre, tempfile
+        >>> layer = lumbre.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> path = f"{tempfile.mkdtemp()}/w.safetensors"
+        >>> lumbre.saving.save_weights(layer, path)
+        >>> lumbre.saving.load_weights(layer, path)
     """
     path, load = format_of(filepath, "load_weights", options)
     _check_exists(path)

@@ -261,6 +261,17 @@ impl PyHeld {
     fn read(&self, py: Python<'_>) -> PyResult<PyArray> {
         enter(py, || self.0.read()).map(PyArray)
     }
+
+    /// Whether it lies in panels, so that `read` copies it.
+    #[getter]
+    fn in_panels(&self) -> bool {
+        self.0.is_arranged()
+    }
+
+    /// Of a value in panels, a copy of the elements from place `start` of row-major order to `stop`.
+    fn part(&self, py: Python<'_>, start: usize, stop: usize) -> PyResult<PyArray> {
+        enter(py, || self.0.part(start, stop)).map(PyArray)
+    }
 }
 
 /// An array with a shape but no values, for shape inference.

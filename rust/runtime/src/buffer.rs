@@ -1,7 +1,7 @@
 //! Memory: storages that are never mistaken for one another, arrays that look into them, and cells that hold state.
 
 use crate::{os, pool};
-use lumbre_kernels::{Dims, Fault, MAX_RANK, Meta, Order, View};
+use lumbre_kernels::{DType, Dims, Fault, MAX_RANK, Meta, Order, View};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -403,6 +403,26 @@ impl Held {
         } else {
             rearranged(&self.array, self.order, Order::RowMajor)
         }
+    }
+
+    /// Whether the value lies otherwise than in row-major order, so that `read` copies it.
+    pub fn is_arranged(&self) -> bool {
+        self.order != Order::RowMajor
+    }
+
+    /// A new array with the elements from place `start` of row-major order to `stop`, where the value lies in panels.
+    pub fn part(&self, start: usize, stop: usize) -> Result<Array, Fault> {
+        let view = self.array.view().ordered(self.order);
+        let panels = match view.panels() {
+            Some(panels) if start <= stop && stop <= view.len() => panels,
+            _ => return Err(Fault::Value(format!("elements {start} to {stop} of a value that has no such part"))),
+        };
+        let to = Array::allocate(Meta::new(DType::F32, &[stop - start]))?;
+        let target = to.view();
+        // SAFETY: a storage that is known to nobody else.
+        let dst = unsafe { target.write::<f32>(0..target.len()) };
+        panels.unpack_part(view.read::<f32>(), start..stop, dst);
+        Ok(to)
     }
 }
 

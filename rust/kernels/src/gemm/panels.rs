@@ -83,6 +83,25 @@ impl Panels {
         self.runs(|plain, paneled| dst[plain].copy_from_slice(&src[paneled]));
     }
 
+    /// Some of the elements of `src`, which are in panels: those at these places of row-major order, in that order.
+    pub fn unpack_part<T: Copy>(&self, src: &[T], places: Range<usize>, dst: &mut [T]) {
+        if places.is_empty() {
+            return;
+        }
+        let rows = places.start / self.cols..places.end.div_ceil(self.cols);
+        for j in (0..self.cols).step_by(self.width) {
+            let (start, width, _) = self.column(j);
+            for i in rows.clone() {
+                let plain = i * self.cols + j;
+                let (first, last) = (plain.max(places.start), (plain + width).min(places.end));
+                if first < last {
+                    let from = start + i * width + first - plain;
+                    dst[first - places.start..last - places.start].copy_from_slice(&src[from..from + last - first]);
+                }
+            }
+        }
+    }
+
     /// Each row of each panel: where it lies in row-major order, and where in panels.
     fn runs(&self, mut visit: impl FnMut(Range<usize>, Range<usize>)) {
         for j in (0..self.cols).step_by(self.width) {
@@ -119,6 +138,23 @@ mod tests {
     use crate::ops::elementwise::Activation;
     use crate::testing::uniform;
     use crate::{Parking, Scratch, team::Barrier, team::Part};
+
+    #[test]
+    fn parts_of_a_matrix_in_panels() {
+        for (rows, cols, width) in [(5, 7, 3), (1, 16, 16), (4, 33, 16), (3, 2, 8)] {
+            let plain: Vec<usize> = (0..rows * cols).collect();
+            let panels = Panels { rows, cols, width };
+            let mut packed = vec![0; rows * cols];
+            panels.pack(&plain, &mut packed);
+            for start in 0..=plain.len() {
+                for end in start..=plain.len() {
+                    let mut part = vec![usize::MAX; end - start];
+                    panels.unpack_part(&packed, start..end, &mut part);
+                    assert_eq!(part, plain[start..end], "{rows}×{cols} in panels of {width}, {start}..{end}");
+                }
+            }
+        }
+    }
 
     /// The product of a form, by as many workers, one after another.
     fn multiply(level: Level, form: &Form, a: &[f32], b: &[f32], workers: usize) -> Vec<f32> {

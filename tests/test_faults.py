@@ -390,6 +390,7 @@ def test_a_folder_that_may_not_be_written_to() -> None:
 import os
 import numpy as np
 import lumbre
+from lumbre.saving import checkpoint, lumbre_file  # while Python's own modules can be read
 os.setuid(65534)
 model = lumbre.Sequential([lumbre.Input((4,)), lumbre.layers.Dense(3)])
 model.compile("adam", "mse")

@@ -171,6 +171,7 @@ def chain(lib: Any) -> Any:
 def test_clones_beside_keras(make: Callable[[Any], Any], recursive: bool) -> None:
     found = []
     for lib in (lumbre, keras):
+        lib.utils.clear_session()
         seen: list[Any] = []
 
         def copied(layer: Any, seen: list[Any] = seen) -> Any:

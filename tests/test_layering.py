@@ -23,7 +23,7 @@ PACKAGE = ROOT / "python" / "lumbre"
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "_core absent config console lookup registration scopes serialization tree threads",
+        "_core absent config console lookup registration scopes serialization tree threads wording",
         "arrays autograd capture profile watching",
         "ops",
         "gradient_tape tensor",

@@ -171,6 +171,7 @@ def chain(lib: Any) -> Any:
 def test_clones_beside_keras(make: Callable[[Any], Any], recursive: bool) -> None:
     found = []
     for lib in (lumbre, keras):
+        lib.utils.clear_session()
         seen: list[Any] = []
 
         def copied(layer: Any, seen: list[Any] = seen) -> Any:
@@ -295,7 +296,5 @@ def test_a_graph_in_reverse_order_is_read_in_linear_time() -> None:
 
     given = config(20)
     given["layers"][-2]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["a19", 0, 0]
-    with pytest.raises(
-        ValueError, match=r"connections of the layers \['a19', .* and 12 more are not complete"
-    ):
+    with pytest.raises(ValueError, match=r"connections of the layers a19, .* and 12 more are not complete"):
         lumbre.Model.from_config(given)

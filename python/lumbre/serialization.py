@@ -18,6 +18,7 @@ import numpy as np
 
 from lumbre import registration
 from lumbre.registration import CustomObjectScope
+from lumbre.wording import short
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -115,8 +116,7 @@ def _function_config(function: Any) -> dict[str, Any]:
     if function.__name__ == "<lambda>":
         raise ValueError(
             "a lambda cannot be written into a config or a file, which hold no code: define a function "
-            "with a name, "
-            "and register it with `@lumbre.saving.register_keras_serializable()`. "
+            "with a name, and register it with `@lumbre.saving.register_keras_serializable()`. "
             f"Received: {function} (line {function.__code__.co_firstlineno} of "
             f"{function.__code__.co_filename})"
         )
@@ -291,19 +291,18 @@ def find_function(config: Mapping[str, Any]) -> Any:
 def unknown(kind: str, config: Mapping[str, Any]) -> ValueError:
     """The error for a class or function that no table has."""
     name, module = config["class_name"], config.get("module")
-    text = f"Could not locate {kind} {_short(name)}"
+    text = f"Could not locate {kind} {short(name)}"
     if (
         isinstance(module, str)
         and module.partition(".")[0] in ("keras", "lumbre")
         and not config.get("registered_name")
     ):
-        return ValueError(f"{text}: Lumbre has no {_short(f'{module}.{name}')}.")
+        return ValueError(f"{text}: Lumbre has no {short(f'{module}.{name}')}.")
     return ValueError(
-        f"{text} (module {_short(module)}, registered as {_short(config.get('registered_name'))}). Make "
-        "sure custom "
-        f"{'classes' if kind == 'class' else 'functions'} are decorated with "
+        f"{text} (module {short(module)}, registered as {short(config.get('registered_name'))}). Make "
+        f"sure custom {'classes' if kind == 'class' else 'functions'} are decorated with "
         "`@lumbre.saving.register_keras_serializable()` and imported before, or pass "
-        f"`custom_objects={{{_short(name)}: ...}}`."
+        f"`custom_objects={{{short(name)}: ...}}`."
     )
 
 
@@ -323,7 +322,7 @@ def instance(config: Mapping[str, Any], found: Any) -> Any:
         return found
     kind: Any = found
     if not isinstance(inner, dict):
-        raise TypeError(f"the config of {_short(config['class_name'])} should be a dict, got {_short(inner)}")
+        raise TypeError(f"the config of {short(config['class_name'])} should be a dict, got {short(inner)}")
     if not hasattr(kind, "from_config"):
         raise TypeError(
             f"Unable to reconstruct an instance of '{config['class_name']}' because the class is missing a "
@@ -339,8 +338,3 @@ def instance(config: Mapping[str, Any], found: Any) -> Any:
     if shared is not None and number is not None:
         shared[number] = made
     return made
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -353,8 +353,7 @@ class State(Tracked):
         if sorted(store) != sorted(str(i) for i in range(len(own))):
             raise ValueError(
                 f"Layer '{self.name}' expected {len(own)} variables, but received {len(store)} variables "
-                "during "
-                f"loading. Expected: {[v.name for v in own]}, received: {sorted(store)}"
+                f"during loading. Expected: {[v.name for v in own]}, received: {sorted(store)}"
             )
         values = [np.asarray(store[str(i)]) for i in range(len(own))]
         for v, value in zip(own, values, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lumbre import ops, tree
@@ -14,6 +14,7 @@ from lumbre.layers.symbolic import KerasTensor, get_item
 from lumbre.lookup import snake_case
 from lumbre.models.keras_ops import joined, module_of, parted
 from lumbre.serialization import SPECIAL, serialize_keras_object
+from lumbre.wording import listed
 
 _Place = tuple[str, int]  # the name of a layer, and which of its calls
 _GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
@@ -34,7 +35,23 @@ def takes_ends(kind: type) -> bool:
 
 def functional_config(model: Any) -> dict[str, Any]:
     """What `functional_from_config` rebuilds a functional model from, in Keras's form."""
-    graph = model._graph
+    history = _histories_in(model._graph)
+
+    def ends(structure: Any) -> Any:
+        # A single tensor is written as its history, anything else as a structure of histories.
+        return tree.map_structure(history, structure)
+
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": [_entry(operation, model._graph, history) for operation in model._graph.operations],
+        "input_layers": ends(model._inputs_struct),
+        "output_layers": ends(model._outputs_struct),
+    }
+
+
+def _histories_in(graph: Any) -> Callable[[KerasTensor], list[Any]]:
+    """What a config calls a tensor of a graph: `[name of the layer, number of its call, index]`."""
     # The calls of each operation that are part of this graph are numbered anew.
     numbers = {
         id(node): number
@@ -47,42 +64,31 @@ def functional_config(model: Any) -> dict[str, Any]:
         operation, _, tensor_index = t._keras_history
         return [operation.name, numbers[id(graph.node_of(t))], tensor_index]
 
+    return history
+
+
+def _entry(operation: Any, graph: Any, history: Callable[[KerasTensor], list[Any]]) -> dict[str, Any]:
+    """The config of a layer or op with its calls."""
+
     def argument(value: Any) -> Any:
         if not isinstance(value, KerasTensor):
             return serialize_keras_object(value)
         config = {"shape": graph.resolve(value).shape, "dtype": value.dtype, "keras_history": history(value)}
         return {"class_name": "__keras_tensor__", "config": config}
 
-    layers = []
-    for operation in graph.operations:
-        entry = _operation_config(operation)
-        entry["name"] = operation.name
-        entry["inbound_nodes"] = []
-        for node in operation._inbound_nodes:
-            if id(node) not in graph.node_ids or not (node.args or node.kwargs):
-                continue
-            args, kwargs = list(node.args), node.kwargs
-            if isinstance(operation, OpNode):
-                own, args, kwargs = parted(operation.function, node.args, node.kwargs)
-                entry["config"].update(tree.map_structure(argument, own))
-            call = {
-                "args": tree.map_structure(argument, args),
-                "kwargs": tree.map_structure(argument, kwargs),
-            }
-            entry["inbound_nodes"].append(call)
-        layers.append(entry)
-
-    def ends(structure: Any) -> Any:
-        # A single tensor is written as its history, anything else as a structure of histories.
-        return tree.map_structure(lambda t: history(t), structure)
-
-    return {
-        "name": model.name,
-        "trainable": model.trainable,
-        "layers": layers,
-        "input_layers": ends(model._inputs_struct),
-        "output_layers": ends(model._outputs_struct),
-    }
+    entry = _operation_config(operation)
+    entry["name"] = operation.name
+    entry["inbound_nodes"] = []
+    for node in operation._inbound_nodes:
+        if id(node) not in graph.node_ids or not (node.args or node.kwargs):
+            continue
+        args, kwargs = list(node.args), node.kwargs
+        if isinstance(operation, OpNode):
+            own, args, kwargs = parted(operation.function, node.args, node.kwargs)
+            entry["config"].update(tree.map_structure(argument, own))
+        call = {"args": tree.map_structure(argument, args), "kwargs": tree.map_structure(argument, kwargs)}
+        entry["inbound_nodes"].append(call)
+    return entry
 
 
 def _operation_config(operation: Any) -> dict[str, Any]:
@@ -165,8 +171,7 @@ class _Calls:
                     ready.append(next_one)
         if missing:
             names = list(dict.fromkeys(name for name, _ in missing))
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            raise ValueError(f"the connections of the layers {names[:8]}{more} are not complete")
+            raise ValueError(f"the connections of the layers {listed(names)} are not complete")
 
     def _needs(self, place: _Place) -> set[_Place]:
         """The calls that must come before one: those whose outputs it takes, and the layer's last one."""

@@ -243,11 +243,8 @@ def _temporary(path: str, folder: bool) -> Iterator[str]:
             else:
                 os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
             lock = _lock(temporary)
-        except (
-            FileExistsError,
-            FileNotFoundError,
-        ):  # another process took the name, or took it for a leftover
-            continue
+        except (FileExistsError, FileNotFoundError):
+            continue  # another process took the name, or took it for a leftover
         break
     try:
         yield temporary

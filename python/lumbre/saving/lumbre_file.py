@@ -25,6 +25,7 @@ from lumbre.saving.safetensors import Reader, save_file
 from lumbre.serialization import deserialize_keras_object, serialize_keras_object, sharing
 from lumbre.tensor import Variable
 from lumbre.training import arguments
+from lumbre.wording import listed
 
 FORMAT = "1"
 _FORMAT, _VERSION, _MODEL = "lumbre.format", "lumbre.version", "lumbre.model"
@@ -127,8 +128,7 @@ def load_model(path: Any, custom_objects: Any = None, compile: bool = True, safe
         if document is None:
             raise ValueError(
                 f"{shown(path)} holds weights only: build the model and call `model.load_weights`, or save "
-                "a whole "
-                "model with `model.save`"
+                "a whole model with `model.save`"
             )
         config = document["config"]
         compile_config = config.pop("compile_config", None)
@@ -178,22 +178,11 @@ def _describing(path: Any) -> Iterator[None]:
         yield
     except FileFormatError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        kind = ValueError if isinstance(error, ValueError) else FileFormatError
-        text = (
-            str(error) if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {error}"
-        )
-        if kind is FileFormatError:
-            raise FileFormatError(path, f"its config does not describe a model: {text}") from error
-        raise ValueError(f"{shown(path)}: {text}") from error
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}: {error}") from error
+    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        text = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+        raise FileFormatError(path, f"its config does not describe a model: {text}") from error
 
 
 def load_weights(model: Any, path: Any, skip_mismatch: bool = False) -> None:
@@ -256,9 +245,9 @@ def _compare(reader: Reader, places: Mapping[str, Variable], names: list[str]) -
     missing = [name for name in places if name not in reader.entries]
     extra = [name for name in names if name not in places]
     if missing:
-        problems.append(f"the file lacks {_listed(missing)}")
+        problems.append(f"the file lacks {listed(missing)}")
     if extra:
-        problems.append(f"the model has no {_listed(extra)}")
+        problems.append(f"the model has no {listed(extra)}")
     fitting = []
     for name in names:
         if name not in places:
@@ -271,11 +260,6 @@ def _compare(reader: Reader, places: Mapping[str, Variable], names: list[str]) -
         else:
             fitting.append(name)
     return fitting, problems
-
-
-def _listed(names: list[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _assign(reader: Reader, name: str, variable: Variable) -> None:

@@ -28,6 +28,7 @@ import numpy as np
 
 from lumbre.saving import atomic, hashing, strict_json
 from lumbre.saving.errors import FileFormatError
+from lumbre.wording import short
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -294,7 +295,7 @@ class Reader:
 
     def _entry(self, name: str, value: Any, begin: int) -> Entry:
         def wrong(what: str) -> FileFormatError:
-            return FileFormatError(self.path, f"the header's entry for the tensor {_short(name)}: {what}")
+            return FileFormatError(self.path, f"the header's entry for the tensor {short(name)}: {what}")
 
         if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
             raise wrong("it should have dtype, shape and data_offsets, and nothing else")
@@ -302,17 +303,17 @@ class Reader:
             raise wrong("its name has characters that cannot be printed")
         code, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
         if not isinstance(code, str) or code not in _BITS:
-            raise wrong(f"the dtype {_short(code)} is not known")
+            raise wrong(f"the dtype {short(code)} is not known")
         if not _whole(shape) or len(shape) > MAX_RANK:
-            raise wrong(f"the shape {_short(shape)} is not a list of at most {MAX_RANK} whole numbers")
+            raise wrong(f"the shape {short(shape)} is not a list of at most {MAX_RANK} whole numbers")
         if not _whole(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= self.size - begin:
             raise wrong(
-                f"the offsets {_short(offsets)} are not two places in the {self.size - begin:,} bytes of data"
+                f"the offsets {short(offsets)} are not two places in the {self.size - begin:,} bytes of data"
             )
         bits = math.prod(shape) * _BITS[code]
         if (offsets[1] - offsets[0]) * 8 != bits:
             raise wrong(
-                f"{code} of shape {_short(shape)} takes {_short(bits // 8)} bytes, not "
+                f"{code} of shape {short(shape)} takes {short(bits // 8)} bytes, not "
                 f"{offsets[1] - offsets[0]:,}"
             )
         start, stop = offsets
@@ -409,8 +410,7 @@ class Reader:
             raise FileFormatError(
                 self.path,
                 f"the tensor {name!r} (bytes {entry.start:,} to {entry.stop:,}) is damaged: its hash is "
-                "not the one "
-                "that the header names",
+                "not the one that the header names",
             )
 
     def _fill(self, into: memoryview, start: int) -> None:
@@ -471,12 +471,3 @@ def load_file(path: Any, hashed: bool = False) -> dict[str, np.ndarray]:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
-
-
-def _short(value: Any) -> str:
-    """A value out of a file as part of a message, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no numbers of more than 4,300 digits
-        text = "a number of thousands of digits"
-    return text if len(text) <= 80 else f"{text[:77]}..."

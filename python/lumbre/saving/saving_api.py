@@ -312,8 +312,7 @@ def _check_built(model: Any, doing: str) -> None:
     if not model.built:
         raise ValueError(
             f"You are {doing} weights of a model that has not yet been built. Try building the model first "
-            "by "
-            "calling it on some data or by using `build()`."
+            "by calling it on some data or by using `build()`."
         )
 
 

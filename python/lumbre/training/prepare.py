@@ -155,7 +155,7 @@ def array_data(x: Any, y: Any, sample_weight: Any) -> ArrayData:
 
 def validation_feed(model: Any, data: Any, batch_size: int | None, steps: int | None, policy: str) -> Feed:
     """The feed of `validation_data`: a source of batches, or arrays `(x,)`, `(x, y)`, `(x, y, weights)`."""
-    parts = (data, None, None) if is_source(data) else unpack_x_y_sample_weight(data)
+    parts: tuple[Any, Any, Any] = (data, None, None) if is_source(data) else unpack_x_y_sample_weight(data)
     return make_feed(model, "test", *parts, batch_size, steps, nan_policy=policy)
 
 
@@ -412,4 +412,4 @@ def _build_optimizer(model: Any) -> None:
     if variables:
         model.optimizer.build(variables)
     elif not is_overridden(model, "train_step"):
-        warnings.warn("The model does not have any trainable weights.", stacklevel=4)
+        warnings.warn("The model does not have any trainable weights.", stacklevel=checks.users_level())

@@ -442,3 +442,13 @@ def test_an_empty_source(source: Callable[[], Any]) -> None:
             with pytest.raises(ValueError, match=r"must yield at least one batch|The data is empty"):
                 action(source(), verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_warnings_name_the_users_line() -> None:
+    def batches() -> Iterator[Any]:
+        yield X[:10], LABELS[:10]
+
+    with pytest.warns(UserWarning) as caught:
+        compiled().fit(batches(), steps_per_epoch=3, verbose=0)
+    assert {w.filename for w in caught} == {__file__}
+    assert {str(w.message)[:9] for w in caught} == {"`shuffle=", "Your inpu"}

@@ -123,16 +123,19 @@ def test_batches_are_loaded_while_others_are_trained_on() -> None:
 
 def test_no_more_batches_wait_than_asked_for() -> None:
     done, most = [0], [0]
+    begun = {i: threading.Event() for i in range(5)}
 
     class Counted(Batches):
         def __getitem__(self, i: int) -> Any:
             most[0] = max(most[0], i - done[0])
+            begun[i].set()
             return super().__getitem__(i)
 
     class Slow(lumbre.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            assert batch + 2 not in begun or begun[batch + 2].wait(30), "two may wait, and do"
+            time.sleep(0.02)  # time enough to load one more
             done[0] = batch + 1
-            time.sleep(0.02)
 
     compiled().fit(
         Counted(workers=3, max_queue_size=2), verbose=0, shuffle=False, epochs=1, callbacks=[Slow()]

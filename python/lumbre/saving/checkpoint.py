@@ -25,6 +25,7 @@ import numpy as np
 
 from lumbre.saving import atomic, hashing, safetensors
 from lumbre.saving.errors import FileFormatError, shown
+from lumbre.training.checks import users_level
 
 FORMAT = "lumbre checkpoint"
 VERSION = 1
@@ -136,7 +137,9 @@ def newest(directory: str) -> Checkpoint | None:
         try:
             return read(path)
         except (OSError, ValueError, KeyError) as error:
-            warnings.warn(f"the checkpoint {shown(path)} is damaged and skipped: {error}", stacklevel=5)
+            warnings.warn(
+                f"the checkpoint {shown(path)} is damaged and skipped: {error}", stacklevel=users_level()
+            )
     return None
 
 

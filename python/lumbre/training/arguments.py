@@ -12,6 +12,7 @@ import numpy as np
 from lumbre import config, tree
 from lumbre.callbacks.callback_list import HOOKS, CallbackList, check_callback
 from lumbre.lookup import did_you_mean
+from lumbre.training.checks import users_level
 
 POLICIES = ("raise", "warn", "allow")
 
@@ -52,7 +53,7 @@ def epoch_range(initial_epoch: Any, epochs: Any) -> range:
         )
     most = config.max_epochs()
     if most is not None and most < epochs:
-        warnings.warn(f"Limiting epochs to {most}", stacklevel=4)
+        warnings.warn(f"Limiting epochs to {most}", stacklevel=users_level())
         epochs = most
     return range(int(initial_epoch), int(epochs))
 
@@ -196,7 +197,7 @@ def _warn_of_misspelt_hooks(callback: Any) -> None:
         if hint:
             warnings.warn(
                 f"{kind.__name__}.{name} is no hook of a callback, so training does not call it.{hint}",
-                stacklevel=4,
+                stacklevel=users_level(),
             )
 
 

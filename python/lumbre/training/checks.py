@@ -32,10 +32,10 @@ def warn_once(model: Any, text: str, about: str) -> None:
     said: set[str] = model.__dict__.setdefault("_said", set())
     if about not in said:
         said.add(about)
-        warnings.warn(text, stacklevel=_users_line())
+        warnings.warn(text, stacklevel=users_level())
 
 
-def _users_line() -> int:
+def users_level() -> int:
     """The `stacklevel` of the first caller outside of the package."""
     level, frame = 0, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lumbre."):

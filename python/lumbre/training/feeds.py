@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lumbre.training.checks import users_level
 from lumbre.training.data import ArrayData
 
 ROWS_PER_CALL = 1 << 17
@@ -79,7 +80,7 @@ def warn_out_of_data() -> None:
         "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
         "can generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` "
         "function when building your dataset.",
-        stacklevel=3,
+        stacklevel=users_level(),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lumbre.training.arrays import is_array_like, to_arrays
+from lumbre.training.checks import users_level
 from lumbre.training.data import ArrayData
 from lumbre.training.feeds import done_and_outputs, form, warn_out_of_data
 from lumbre.training.loading import Pass, indices
@@ -57,7 +58,7 @@ class IterData:
             warnings.warn(
                 "`shuffle=True` was passed, but will be ignored since the data `x` was provided as a "
                 f"{self.kind}. The {self.kind} is expected to yield already-shuffled data.",
-                stacklevel=2,
+                stacklevel=users_level(),
             )
 
     @property

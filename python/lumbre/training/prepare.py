@@ -139,9 +139,24 @@ def _labels(x: Any, y: Any) -> Any:
     return x.y if isinstance(x, ArrayData) else to_arrays(y, "y")
 
 
-def validation_parts(data: Any) -> tuple[Any, Any, Any]:
-    """x, y and sample_weight of `validation_data`: a tuple of arrays, or a source."""
-    return (data, None, None) if is_source(data) else unpack_x_y_sample_weight(data)
+def array_data(x: Any, y: Any, sample_weight: Any) -> ArrayData:
+    """Arrays of which `validation_split` holds a part out.
+
+    Raises:
+        ValueError: It is a source of batches, which has no end to hold out.
+    """
+    if is_source(x):
+        raise ValueError(
+            "Argument `validation_split` is only supported for tensors or NumPy arrays. "
+            f"Found incompatible type in the input: {[type(x)]}"
+        )
+    return ArrayData(x, y, sample_weight)
+
+
+def validation_feed(model: Any, data: Any, batch_size: int | None, steps: int | None, policy: str) -> Feed:
+    """The feed of `validation_data`: a source of batches, or arrays `(x,)`, `(x, y)`, `(x, y, weights)`."""
+    parts: tuple[Any, Any, Any] = (data, None, None) if is_source(data) else unpack_x_y_sample_weight(data)
+    return make_feed(model, "test", *parts, batch_size, steps, nan_policy=policy)
 
 
 def admit(
@@ -397,4 +412,4 @@ def _build_optimizer(model: Any) -> None:
     if variables:
         model.optimizer.build(variables)
     elif not is_overridden(model, "train_step"):
-        warnings.warn("The model does not have any trainable weights.", stacklevel=4)
+        warnings.warn("The model does not have any trainable weights.", stacklevel=checks.users_level())

@@ -18,6 +18,7 @@ from lumbre import random
 from lumbre.arrays import values
 from lumbre.callbacks.callback_list import CallbackList
 from lumbre.tensor import Variable
+from lumbre.training.checks import users_level
 from lumbre.training.feeds import Feed
 from lumbre.training.identity import describe, difference, optimizers_of
 
@@ -159,7 +160,7 @@ class RunState:
         if lost:
             warnings.warn(
                 f"the checkpoint has the state of callbacks that are not there now: {', '.join(lost)}",
-                stacklevel=6,
+                stacklevel=users_level(),
             )
 
     def _variables(self) -> Iterator[tuple[str, Variable]]:

@@ -18,17 +18,16 @@ from lumbre.training.batch import BatchSteps
 from lumbre.training.compile import CompileLoss
 from lumbre.training.compile_metrics import CompileMetrics
 from lumbre.training.data import (
-    ArrayData,
     class_weight_to_sample_weights,
     given_or_balanced,
     split_off,
 )
 from lumbre.training.frozen import TrainableState
-from lumbre.training.iterables import is_source
 from lumbre.training.prepare import (
     admit,
+    array_data,
     make_feed,
-    validation_parts,
+    validation_feed,
     warn_of_sorted_labels,
 )
 from lumbre.training.run_state import RunState
@@ -273,12 +272,7 @@ class Trainer(BatchSteps):
         with self._being_trained():
             whole = None
             if validation_split and validation_data is None:
-                if is_source(x):
-                    raise ValueError(
-                        "Argument `validation_split` is only supported for tensors or NumPy arrays. "
-                        f"Found incompatible type in the input: {[type(x)]}"
-                    )
-                whole = ArrayData(x, y, sample_weight)
+                whole = array_data(x, y, sample_weight)
                 x, held_out = split_off(whole, validation_split)
                 validation_data = held_out.structures
             feed = make_feed(
@@ -288,24 +282,14 @@ class Trainer(BatchSteps):
                 warn_of_sorted_labels(self, whole.y, x.n)
             validation = None
             if validation_data is not None:
-                parts = validation_parts(validation_data)
                 size = validation_batch_size or batch_size
-                held = make_feed(self, "test", *parts, size, validation_steps, nan_policy=policy)
+                held = validation_feed(self, validation_data, size, validation_steps, policy)
                 validation = loops.Validation(held, validation_freq)
             hooks = self._callback_list(callbacks, True, verbose, epoch_numbers.stop, feed.num_batches)
             saver = self._saver(checkpoint, resume, feed, hooks, verbose)
             self.stop_training = False
-            watchers = hooks.watchers
-            if watchers:
-                self._watchers = watchers  # steps are recorded anew
-            try:
-                with saver or contextlib.nullcontext():
-                    loops.fit(self, feed, hooks, epoch_numbers, validation, saver)
-            finally:
-                if watchers:
-                    del self._watchers
-                if self.optimizer is not None and self.optimizer.built:
-                    self.optimizer.finalize_variable_values(self.trainable_variables)
+            with self._watched(hooks.watchers), saver or contextlib.nullcontext():
+                loops.fit(self, feed, hooks, epoch_numbers, validation, saver)
         return self.history  # type: ignore[no-any-return]
 
     def evaluate(
@@ -466,6 +450,19 @@ class Trainer(BatchSteps):
                 yield
         finally:
             del self.__dict__["_fit_token"]
+
+    @contextlib.contextmanager
+    def _watched(self: Any, watchers: tuple[Any, ...]) -> Iterator[None]:
+        """Within it steps tell watchers what they do; afterwards the optimizer's averages are the weights."""
+        if watchers:
+            self._watchers = watchers  # steps are recorded anew
+        try:
+            yield
+        finally:
+            if watchers:
+                del self._watchers
+            if self.optimizer is not None and self.optimizer.built:
+                self.optimizer.finalize_variable_values(self.trainable_variables)
 
     def _saver(
         self: Any, checkpoint: Any, resume: Any, feed: Any, hooks: CallbackList, verbose: Any

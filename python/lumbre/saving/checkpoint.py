@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lumbre.saving import atomic, hashing, safetensors
+from lumbre.saving import atomic, hashing, safetensors, strict_json
 from lumbre.saving.errors import FileFormatError, shown
 from lumbre.training.checks import users_level
 
@@ -95,37 +95,67 @@ def read(path: str) -> Checkpoint:
         FileFormatError: It is damaged, or was written by a later version.
         OSError: It cannot be read.
     """
-    manifest = _json(path, _MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise FileFormatError(os.path.join(path, _MANIFEST), f"this is not the manifest of a {FORMAT}")
-    if manifest.get("version") != VERSION:
-        raise FileFormatError(
-            os.path.join(path, _MANIFEST),
-            f"the version is {manifest.get('version')!r}, and this is read: {VERSION}",
-        )
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not all(
-        isinstance(files.get(name), dict) for name in (_TENSORS, _STATE)
-    ):
-        raise FileFormatError(os.path.join(path, _MANIFEST), f"it does not name {_TENSORS} and {_STATE}")
-    for name in (_TENSORS, _STATE):
-        file = os.path.join(path, name)
-        size = os.path.getsize(file)
-        if size != files[name].get("bytes"):
-            raise FileFormatError(
-                file, f"it has {size:,} bytes, and had {files[name].get('bytes')} when it was written"
-            )
-    text = Path(path, _STATE).read_bytes()
-    if hashing.digest(text) != files[_STATE].get("hash"):
-        raise FileFormatError(
-            os.path.join(path, _STATE), "it is damaged: its hash is not the one in the manifest"
-        )
+    files = _manifest(path)
+    state = read_state(path)
     tensors = safetensors.load_file(os.path.join(path, _TENSORS), hashed=True)
     if len(tensors) != files[_TENSORS].get("tensors"):
         raise FileFormatError(
             os.path.join(path, _TENSORS), "its number of tensors is not the one in the manifest"
         )
-    return Checkpoint(path, tensors, unpack(json.loads(text), tensors))
+    try:
+        return Checkpoint(path, tensors, unpack(state, tensors))
+    except (KeyError, TypeError) as error:
+        raise FileFormatError(os.path.join(path, _STATE), f"it names no tensor there is: {error}") from error
+
+
+def read_state(path: str) -> Any:
+    """What the JSON in a checkpoint's folder says, checked, with arrays by their names.
+
+    Raises:
+        FileFormatError: It is damaged, or was written by a later version.
+        OSError: It cannot be read.
+    """
+    files = _manifest(path)
+    file = os.path.join(path, _STATE)
+    text = Path(file).read_bytes()
+    if hashing.digest(text) != files[_STATE].get("hash"):
+        raise FileFormatError(file, "it is damaged: its hash is not the one in the manifest")
+    return strict_json.parse(text, file, "the state")
+
+
+def is_checkpoint(path: str) -> bool:
+    """Whether a path is the folder of a checkpoint."""
+    return os.path.isfile(os.path.join(path, _MANIFEST))
+
+
+def tensors_of(path: str) -> str:
+    """The file with the tensors of a checkpoint."""
+    return os.path.join(path, _TENSORS)
+
+
+def _manifest(path: str) -> dict[str, dict[str, Any]]:
+    """The files that the manifest names, which have the sizes that it says."""
+    file = os.path.join(path, _MANIFEST)
+    manifest = strict_json.parse(Path(file).read_bytes(), file, "the manifest")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise FileFormatError(file, f"this is not the manifest of a {FORMAT}")
+    if manifest.get("version") != VERSION:
+        raise FileFormatError(
+            file, f"the version is {manifest.get('version')!r}, and this is read: {VERSION}"
+        )
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(
+        isinstance(files.get(name), dict) for name in (_TENSORS, _STATE)
+    ):
+        raise FileFormatError(file, f"it does not name {_TENSORS} and {_STATE}")
+    for name in (_TENSORS, _STATE):
+        size = os.path.getsize(os.path.join(path, name))
+        if size != files[name].get("bytes"):
+            raise FileFormatError(
+                os.path.join(path, name),
+                f"it has {size:,} bytes, and had {files[name].get('bytes')} when it was written",
+            )
+    return files
 
 
 def newest(directory: str) -> Checkpoint | None:
@@ -184,13 +214,6 @@ def _itemsize(dtype: Any) -> int:
 def _next_number(directory: str) -> int:
     existing = folders(directory)
     return int(os.path.basename(existing[-1]).removeprefix(_PREFIX)) + 1 if existing else 1
-
-
-def _json(path: str, name: str) -> Any:
-    try:
-        return json.loads(Path(path, name).read_bytes())
-    except ValueError as error:
-        raise FileFormatError(os.path.join(path, name), f"it is no JSON: {error}") from None
 
 
 # Values and arrays as JSON beside tensors. What JSON lacks is a dict with one key that begins with "$".

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lumbre.saving import lumbre_file, state
+from lumbre.saving import checkpoint, lumbre_file, state
+from lumbre.saving.errors import shown
 from lumbre.saving.safetensors import Reader
 
 _MARKS = {True: "hash OK", False: "DAMAGED", None: "no hash"}
@@ -30,6 +31,23 @@ def inspect_lumbre(path: Any) -> Iterator[str]:
         elif whole:
             yield "weights only"
         yield ""
+        yield from _tensors(reader)
+
+
+def inspect_checkpoint(path: str) -> Iterator[str]:
+    """The lines about a folder with a checkpoint of training.
+
+    Raises:
+        FileFormatError: A file in it is damaged.
+    """
+    state = checkpoint.read_state(path)
+    where = state.get("position") if isinstance(state, dict) else None
+    where = where if isinstance(where, dict) else {}
+    step, epoch, batches = (printable(where.get(key)) for key in ("step", "epoch", "batches"))
+    yield f"{shown(path)}: a checkpoint of training, after {step} batches of epoch {epoch} (counted from 0)"
+    yield f"batches done: {batches}"
+    yield ""
+    with Reader(checkpoint.tensors_of(path), hashed=True) as reader:
         yield from _tensors(reader)
 
 

@@ -1,0 +1,27 @@
+"""`lumbre inspect` of a checkpoint's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lumbre
+from lumbre import cli, saving
+
+
+def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`lumbre inspect` tells of a checkpoint's folder where it is, and names what is damaged."""
+    model = lumbre.Sequential([lumbre.Input((2,)), lumbre.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((40, 2), "float32")
+    model.fit(x, x[:, :1], 8, epochs=2, verbose=0, checkpoint=saving.Checkpoint(tmp_path / "r", every=4))
+    folder = str(tmp_path / "r" / "checkpoint-000001")
+    assert cli.main(["inspect", folder]) == 0
+    printed = capsys.readouterr().out
+    assert "after 4 batches of epoch 0" in printed and "dense/kernel" in printed and "hash OK" in printed
+    state = Path(folder, "state.json")
+    state.write_bytes(b"[" * state.stat().st_size)
+    assert cli.main(["inspect", folder]) == 1
+    assert "state.json" in capsys.readouterr().err

@@ -110,6 +110,8 @@ ELSEWHERE = {
     "tf.keras.layers.dropout": "Did you mean 'Dropout'?",
     "tf.keras.losses.MeanSquareError": "Did you mean 'MeanSquaredError'?",
     "tf.keras.callbacks.EarlyStoping": "Did you mean 'EarlyStopping'?",
+    "tf.clip_by_value": "lumbre.ops.clip",
+    "tf.clip_by_global_norm": "global_clipnorm",
     "tf.keras.layer": "Did you mean 'layers'?",
     "tf.keras.layers.Something": "`dir(lumbre.layers)`",
 }
@@ -145,6 +147,43 @@ IMPORTS = {
 def test_imports_of_what_is_not_here(statement: str) -> None:
     with pytest.raises(ImportError, match=re.escape(IMPORTS[statement])):
         exec(statement, {})
+
+
+def test_short_names_of_losses() -> None:
+    for short, name in (
+        ("mse", "mean_squared_error"),
+        ("MAE", "mean_absolute_error"),
+        ("kld", "kl_divergence"),
+    ):
+        function = getattr(lumbre.losses, name)
+        assert getattr(lumbre.losses, short) is function and getattr(lumbre.metrics, short) is function
+    assert lumbre.losses.logcosh is lumbre.losses.log_cosh
+
+
+def test_modules_within_a_family_are_no_hints() -> None:
+    assert "'normalization'" not in absent.message("lumbre.layers", "Normalization")
+
+
+def test_attributes_of_older_keras() -> None:
+    model = lumbre.Sequential([lumbre.Input((2,)), lumbre.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for owner, name, instead in (
+        (model, "fit_generator", "use `fit`"),
+        (model, "predict_classes", "argmax"),
+        (model.optimizer, "lr", "use `learning_rate`"),
+    ):
+        with pytest.raises(AttributeError, match=instead):
+            getattr(owner, name)
+        with pytest.raises(AttributeError, match=instead):
+            setattr(owner, name, 0.1)
+        assert not hasattr(owner, name)
+
+    class Own(lumbre.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.predict_proba = 3
+
+    assert Own().predict_proba == 3
 
 
 def test_probing_goes_on_working() -> None:

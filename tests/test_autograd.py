@@ -207,3 +207,33 @@ def test_variable_values() -> None:
     v.assign_sub(np.ones((2, 2)))
     np.testing.assert_array_equal(copy, np.ones((2, 2)))
     assert not v.numpy().any()
+
+
+def test_functions_of_numpy_see_the_values() -> None:
+    a = np.arange(12, dtype="float32").reshape(3, 4)
+    for t in (Tensor(a), lumbre.Variable(a)):
+        for ours, theirs in (
+            (np.mean(t), np.mean(a)),
+            (np.sum(t, axis=0), np.sum(a, axis=0)),
+            (np.max(t), 11.0),
+            (np.median(t, axis=1), np.median(a, axis=1)),
+            (np.concatenate([t, t]), np.concatenate([a, a])),
+            (np.average(t, weights=t), np.average(a, weights=a)),
+            (np.argmax(t, axis=1), np.argmax(a, axis=1)),
+        ):
+            assert isinstance(ours, (np.ndarray, np.generic))
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(TypeError, match=r"use lumbre.ops, or np.asarray\(tensor\)"):
+        np.result_type(Tensor(a))
+
+
+def test_a_variable_shows_its_value() -> None:
+    v = lumbre.Variable([1.0, 2.0], name="v")
+    assert repr(v) == "<Variable path=v, shape=(2,), dtype=float32, value=[1. 2.]>"
+    assert v.assign_add([1.0, 1.0]) is v and v.assign_sub(1.0) is v
+    np.testing.assert_array_equal(v, [1.0, 2.0])
+
+
+def test_methods_are_documented_as_their_ops() -> None:
+    for kind in (Tensor, lumbre.Variable):
+        assert kind.sum.__doc__ == ops.sum.__doc__ and kind.transpose.__doc__ == ops.transpose.__doc__

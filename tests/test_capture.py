@@ -555,3 +555,45 @@ def test_no_growth_over_batches_and_fits() -> None:
     for _ in range(200):
         model.fit(x, y, epochs=1, verbose=0)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 1024
+
+
+def test_what_is_frozen_and_thawed_in_turn_stays_captured() -> None:
+    inner = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)])
+    head = lumbre.layers.Dense(1)
+    head.build((None, 2))
+    optimizer = lumbre.optimizers.SGD(0.003)
+    optimizer.build(inner.weights + head.weights)
+
+    @lumbre.capture
+    def step(x: Tensor) -> Tensor:
+        with lumbre.GradientTape() as tape:
+            loss = ops.mean(ops.square(head(inner(x)) - 1.0))
+        variables = inner.trainable_variables + head.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    x = Tensor(np.ones((4, 3), "float32"))
+    with lumbre.profile() as profile:
+        for i in range(12):
+            inner.trainable = i % 2 == 0
+            before = inner.get_weights()[0]
+            step(x)
+            assert (before != inner.get_weights()[0]).any() == (i % 2 == 0)
+    assert sum(p.steps for p in profile.programs) == 8
+
+
+def test_a_step_that_freezes_and_thaws_is_never_replayed() -> None:
+    layer = lumbre.layers.Dense(1)
+    layer.build((None, 3))
+
+    @lumbre.capture
+    def step(x: Tensor) -> Tensor:
+        layer.trainable = not layer.trainable
+        return ops.sum(layer(x))
+
+    x = Tensor(np.ones((4, 3), "float32"))
+    seen = []
+    for _ in range(10):
+        step(x)
+        seen.append(layer.trainable)
+    assert seen == [False, True] * 5

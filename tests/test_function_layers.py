@@ -149,3 +149,35 @@ def test_input_specs_are_those_of_keras() -> None:
         assert ours.get_config() == theirs.get_config()
         assert repr(lumbre.InputSpec.from_config(ours.get_config())) == repr(ours)
         assert ours.ndim == theirs.ndim and ours.axes == theirs.axes
+
+
+def test_reshape_with_sizes_of_a_symbolic_tensor() -> None:
+    x = lumbre.Input((6, 4))
+    flat = lumbre.ops.reshape(x, (lumbre.ops.shape(x)[0], -1))
+    split = lumbre.ops.reshape(x, (lumbre.ops.shape(x)[0], 4, 6))
+    assert flat.shape == (None, 24) and split.shape == (None, 4, 6)
+    values = np.arange(48, dtype="float32").reshape(2, 6, 4)
+    ours = lumbre.Model(x, [flat, split])(values)
+    np.testing.assert_array_equal(ours[0], values.reshape(2, 24))
+    np.testing.assert_array_equal(ours[1], values.reshape(2, 4, 6))
+    with pytest.raises(TypeError, match=r"known in the `call` of a layer"):
+        lumbre.ops.zeros((lumbre.ops.shape(x)[0], 4))
+
+
+FOREIGN = {
+    "tensor": lambda: layers.Dense(2)(keras.Input((3,))),
+    "layer": lambda: lumbre.Sequential([keras.layers.Dense(2)]),
+    "inputs": lambda: lumbre.Model(keras.Input((3,)), keras.Input((3,))),
+    "optimizer": lambda: lumbre.Sequential([layers.Dense(1)]).compile(keras.optimizers.Adam(), "mse"),
+    "regularizer": lambda: layers.Dense(2, kernel_regularizer=keras.regularizers.L2()),
+    "activation": lambda: layers.Dense(2, activation=keras.activations.relu),
+    "initializer": lambda: layers.Dense(2, kernel_initializer=keras.initializers.HeNormal()),
+    "loss": lambda: lumbre.losses.get(keras.losses.mean_squared_error),
+    "metric": lambda: lumbre.metrics.get(keras.metrics.AUC()),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_objects_of_another_keras_are_refused_by_name(what: str) -> None:
+    with pytest.raises(ValueError, match=r"belongs to the package 'keras': import it from `lumbre.keras`"):
+        FOREIGN[what]()

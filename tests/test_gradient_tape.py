@@ -517,3 +517,11 @@ def test_jacobians_in_a_captured_step() -> None:
     for _ in range(5):
         x = RNG.standard_normal((4, 3)).astype("float32")
         np.testing.assert_array_equal(step(x), 2 * x[:, :, None] * np.eye(3, dtype="float32"))
+
+
+def test_a_target_that_is_a_number_has_no_gradient() -> None:
+    v = lumbre.Variable([1.0, 2.0])
+    with GradientTape() as tape:
+        loss = float(ops.sum(v * v))
+    with pytest.raises(TypeError, match=r"the target is a float, which has lost how it was computed"):
+        tape.gradient(loss, v)

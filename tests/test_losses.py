@@ -300,3 +300,21 @@ def test_a_masked_mean_is_one_over_what_is_left(dtype: str, rtol: float) -> None
 def test_base_class_needs_call() -> None:
     with pytest.raises(NotImplementedError, match="must implement `call"):
         losses.Loss()([1.0], [1.0])
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_weights_of_a_loss_that_is_one_number_scale_it(reduction: str | None) -> None:
+    weight = np.array([1.0, 3.0, 0.5, 2.0], "float32")
+
+    class Ours(losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return ops.mean(ops.square(y_true - y_pred))
+
+    class Theirs(keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return keras.ops.mean(keras.ops.square(y_true - y_pred))
+
+    ours, theirs = Ours(reduction=reduction), Theirs(reduction=reduction)
+    t, p = np.ones((4, 2), "float32"), np.full((4, 2), 3.0, "float32")
+    with pytest.warns(UserWarning, match="returns one number for a whole batch"):
+        close(ours(t, p, weight), theirs(t, p, weight))

@@ -24,6 +24,10 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "TensorShape": "shapes are tuples",
         "TensorSpec": "use `lumbre.Input`",
         "add_n": "use `lumbre.ops.add`, or Python's `sum`",
+        "boolean_mask": "index with a NumPy mask, or use `lumbre.ops.where`",
+        "clip_by_global_norm": "give the optimizer `global_clipnorm`",
+        "clip_by_norm": "give the optimizer `clipnorm`",
+        "clip_by_value": "use `lumbre.ops.clip`",
         "compat": "there is one version only",
         "concat": "use `lumbre.ops.concatenate`",
         "constant": "use `lumbre.ops.convert_to_tensor`",
@@ -31,6 +35,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "executing_eagerly": "what is not captured by `lumbre.capture` runs eagerly",
         "function": "use `lumbre.capture`, which makes a step fast by recording it; `fit` does so itself",
         "gather": "use `lumbre.ops.take`",
+        "gradients": "use `lumbre.grad(loss, variables)` or `lumbre.GradientTape`",
         "image": "use `lumbre.ops`",
         "io": "use Python's `open` and `pathlib`",
         "linalg": "use `lumbre.ops`, as in `lumbre.ops.matmul`",
@@ -147,7 +152,13 @@ def message(module: str, name: str, found: str = "module '{}' has no attribute '
 
 
 def _nearest(module: str, name: str) -> str:
-    names = [n for n in dir(sys.modules.get(module)) if n[0] != "_"]
+    owner = sys.modules.get(module)
+    # Modules within a family are not for users: `normalization` is no answer to `Normalization`.
+    names = [
+        n
+        for n in dir(owner)
+        if n[0] != "_" and (module == "lumbre" or not isinstance(getattr(owner, n), ModuleType))
+    ]
     same = {n.lower(): n for n in names}
     alike = f"{name}s" if f"{name}s" in names else same.get(name.lower())
     if alike is not None:

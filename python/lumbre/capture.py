@@ -39,6 +39,7 @@ if CHECKING:
     _core.set_checking(True)
 
 _changes = 0
+_switches = 0
 _observer: Callable[[Captured, Entry], None] | None = None
 
 
@@ -76,6 +77,16 @@ def touch() -> None:
     """Makes all recorded steps record anew."""
     global _changes
     _changes += 1
+
+
+def switch(owner: Any) -> None:
+    """Notes that a yes-or-no of the object is now the other one, and may be switched back.
+
+    Programs are kept for each combination of all these, so that what switches back and forth, as the
+    `trainable` of a network that is trained in turn with another, does not make steps record anew.
+    """
+    global _switches
+    _switches ^= hash((id(owner), "switch"))
 
 
 class Entry:
@@ -124,7 +135,8 @@ class Captured:
     def entry(self, signature: Any) -> Entry:
         """The entry of a signature, forgotten if anything changed since it was recorded."""
         # Each line stands alone: another Python thread may come in between.
-        entry = self._entries.pop(signature, None) or Entry()
+        signature = (signature, _switches)
+        entry = self._entries.pop(signature, None) or self._new_entry()
         self._entries[signature] = entry
         if len(self._entries) > MAX_PROGRAMS:
             self._entries.popitem(last=False)
@@ -136,14 +148,23 @@ class Captured:
             _observer(self, entry)
         return entry
 
+    def _new_entry(self) -> Entry:
+        """Another entry; programs that are no longer valid make room for it."""
+        for key, old in list(self._entries.items()):
+            if old.changes != _changes:
+                self._entries.pop(key, None)
+        return Entry()
+
     def run(self, entry: Entry, arguments: Sequence[Tensor]) -> Any:
         """One eager step, recorded where that may lead to a program."""
         if entry.reason is not None:
             return self.step(*arguments)
-        before = _changes
+        before, switches = _changes, _switches
         result, recording, outputs, reads = self._record(arguments)
         if recording.broken is not None:
             self._stay_eager(entry, ", in ".join([recording.broken, *reads]))
+        elif _switches != switches:
+            entry.reset(_changes)  # a replay would leave them as they were
         elif entry.first is None:
             # Building layers and creating optimizer slots are changes that the first step may make.
             entry.changes = _changes

@@ -366,6 +366,12 @@ class GradientTape:
             raise TypeError(
                 f"GradientTape.{name}: the target is a tensor or a structure of them, got {target}"
             )
+        for t in flat:
+            if not hasattr(t, "__lumbre_tensor__") and not isinstance(t, Tensor):
+                raise TypeError(
+                    f"GradientTape.{name}: the target is a {type(t).__name__}, which has lost how it was "
+                    "computed; keep the tensor that was there before float() or numpy()"
+                )
         if one and len(flat) != 1:
             raise TypeError(f"GradientTape.{name}: there must be one target, got {len(flat)}")
         return [as_tensor(t) for t in flat]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, Self, TypeVar
@@ -86,6 +87,26 @@ def nearest(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
 
 
+_FOREIGN = ("keras", "tensorflow", "tf_keras")
+
+
+def foreign(value: Any) -> str:
+    """What to say of an object or class of another library of Keras's names: nothing of any other.
+
+    It looks the same in a script where one import line was forgotten, but computes with other tensors.
+
+    Example:
+        >>> foreign("adam")
+        ''
+    """
+    made_of = inspect.getmro(value if inspect.isclass(value) else type(value))
+    for part in (value, *made_of) if inspect.isfunction(value) else made_of:
+        package = str(getattr(part, "__module__", None)).partition(".")[0]
+        if package in _FOREIGN:
+            return f" It belongs to the package '{package}': import it from `lumbre.keras`"
+    return ""
+
+
 def parameters(*functions: Callable[..., Any]) -> list[str]:
     """The names of the arguments that functions take, without `self`, `*args` and `**kwargs`."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -109,6 +130,38 @@ def _refuse_unknown(function: Callable[..., Any], options: Mapping[str, Any]) ->
         if option not in known:
             hint = did_you_mean(option, known) or f" It takes {', '.join(n for n in known if n != 'self')}."
             raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument '{option}'.{hint}")
+
+
+def users_level() -> int:
+    """The `stacklevel` of the first caller outside of the package."""
+    level, frame = 0, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lumbre."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+class Gone:
+    """An attribute that older versions of Keras have: reading or setting it says what to use instead.
+
+    Args:
+        instead: What to use.
+    """
+
+    def __init__(self, instead: str) -> None:
+        self.instead = instead
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is not None and self.name in instance.__dict__:
+            return instance.__dict__[self.name]
+        raise AttributeError(f"'{owner.__name__}' object has no attribute '{self.name}': {self.instead}")
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if type(instance).__module__.startswith("lumbre."):
+            self.__get__(instance, type(instance))
+        instance.__dict__[self.name] = value  # a user's class may call what it has as it likes
 
 
 class Options:
@@ -206,6 +259,8 @@ class Lookup:
             return self.deserialize(identifier)
         if isinstance(identifier, self.bases):
             return identifier
+        if foreign(identifier):
+            raise self.error(identifier)
         if self.callables and callable(identifier):
             return self._instance(identifier)
         raise self.error(identifier)
@@ -223,7 +278,10 @@ class Lookup:
     def error(self, identifier: Any) -> ValueError:
         """The error for an identifier that means nothing here, with the nearest name as a hint."""
         text = f"Could not interpret {self.kind} identifier: {identifier}"
-        hint = did_you_mean(self._key(identifier), self.objects) if isinstance(identifier, str) else ""
+        if isinstance(identifier, str):
+            hint = did_you_mean(self._key(identifier), self.objects)
+        else:
+            hint = foreign(identifier)
         return ValueError(f"{text}.{hint}" if hint else text)
 
     def serialize(self, obj: Any) -> Any:

@@ -83,7 +83,7 @@ class StatelessScope:
         >>> import lumbre
         >>> v = lumbre.Variable(1.0)
         >>> with lumbre.StatelessScope([(v, lumbre.ops.convert_to_tensor(5.0))]) as scope:
-        ...     v.assign_add(1.0)
+        ...     _ = v.assign_add(1.0)
         >>> float(v), float(scope.get_current_value(v))
         (1.0, 6.0)
     """

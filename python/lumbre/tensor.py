@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,8 +35,7 @@ class Variable:
         >>> import lumbre
         >>> v = lumbre.Variable([1.0, 2.0], name="v")
         >>> v.assign_add([1.0, 1.0])
-        >>> v.numpy()
-        array([2., 3.], dtype=float32)
+        <Variable path=v, shape=(2,), dtype=float32, value=[2. 3.]>
     """
 
     __array_priority__ = 100
@@ -92,11 +92,11 @@ class Variable:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        from lumbre.capture import touch
+        from lumbre.capture import switch
 
         if self._trainable != (bool(value) and self.dtype in FLOATS):
             self._trainable = not self._trainable
-            touch()
+            switch(self)
 
     def __lumbre_tensor__(self) -> Tensor:
         """What `as_tensor` calls."""
@@ -158,15 +158,15 @@ class Variable:
             )
         return new
 
-    def assign_add(self, value: Any) -> None:
+    def assign_add(self, value: Any) -> Variable:
         """Adds a value."""
         with autograd.no_grad():
-            self.assign(ops.add(self.value, as_tensor(value, self.dtype)))
+            return self.assign(ops.add(self.value, as_tensor(value, self.dtype)))
 
-    def assign_sub(self, value: Any) -> None:
+    def assign_sub(self, value: Any) -> Variable:
         """Subtracts a value."""
         with autograd.no_grad():
-            self.assign(ops.subtract(self.value, as_tensor(value, self.dtype)))
+            return self.assign(ops.subtract(self.value, as_tensor(value, self.dtype)))
 
     def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array."""
@@ -176,7 +176,9 @@ class Variable:
         return np.asarray(self.numpy(), dtype)
 
     def __repr__(self) -> str:
-        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+        seen = self.value._a
+        value = "" if seen.is_dry else f", value={values(seen)}"
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}{value}>"
 
     __hash__ = object.__hash__
 
@@ -190,7 +192,11 @@ def _reflected(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 
 def _method(f: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **kwargs: f(self, *args, **kwargs)
+    @functools.wraps(f)  # `help` of the method is that of the op
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return f(self, *args, **kwargs)
+
+    return method
 
 
 def _iterate(self: Any) -> Iterator[Tensor]:
@@ -208,6 +214,24 @@ def _length(self: Any) -> int:
 def _format(self: Any, spec: str) -> str:
     """As a number, where there is one and a format for it."""
     return format(as_tensor(self).item() if spec and not self.shape else str(self), spec)
+
+
+def _array_function(self: Any, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+    """NumPy's functions are given the values and return what they do for arrays, as its ufuncs do."""
+    if function is np.result_type:  # JAX asks so, whose results would silently be without gradients
+        raise TypeError(
+            "a Tensor was given to another library, or to np.result_type: use lumbre.ops, or "
+            "np.asarray(tensor)"
+        )
+    return function(*_as_arrays(args), **_as_arrays(kwargs))
+
+
+def _as_arrays(value: Any) -> Any:
+    if isinstance(value, (Tensor, Variable)):
+        return np.asarray(value)
+    if type(value) in (tuple, list):
+        return type(value)(map(_as_arrays, value))
+    return {k: _as_arrays(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def _repr(self: Tensor) -> str:
@@ -241,6 +265,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__index__": lambda self: int(as_tensor(self).item()),
     "__round__": lambda self, digits=None: round(as_tensor(self).item(), digits),
     "__format__": _format,
+    "__array_function__": _array_function,
     "astype": _method(ops.cast),
     "tolist": lambda self: as_tensor(self).numpy().tolist(),
     **{name: _method(getattr(ops, name)) for name in ("sum", "mean", "max", "min", "prod", "all", "any")},

@@ -28,7 +28,7 @@ from lumbre.layers.operation import Operation, checked_name
 from lumbre.layers.state import State
 from lumbre.layers.stateless import StatelessCalls
 from lumbre.layers.symbolic import KerasTensor, computing, infer, symbolic_call
-from lumbre.lookup import auto_name, unknown_options
+from lumbre.lookup import auto_name, foreign, unknown_options
 from lumbre.tensor import Variable
 from lumbre.watching import now, tell_output
 
@@ -329,6 +329,8 @@ class Layer(State, StatelessCalls, Operation):
                 tensor._mask = mask
             return tensor
         if isinstance(value, np.ndarray) or hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+            if type(value).__name__ == "KerasTensor":
+                raise ValueError(f"Layer '{self.name}' was called on {value}.{foreign(value)}")
             array = np.asarray(value) if hasattr(value, "__array__") else value
             if self.autocast and isinstance(array, np.ndarray) and array.dtype.kind == "f":
                 return as_tensor(array, self._policy.compute_dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lumbre import constraints, initializers, ops, regularizers, tree
 from lumbre.autograd import Tensor
-from lumbre.capture import Tracked, touch
+from lumbre.capture import Tracked, switch, touch
 from lumbre.layers.context import context
 from lumbre.layers.tracking import TrackedDict, TrackedList
 from lumbre.random import SeedGenerator
@@ -30,7 +30,7 @@ class State(Tracked):
     `_plain` names attributes whose values are not followed.
     """
 
-    _untracked: frozenset[str] = frozenset({"_fast"})
+    _untracked: frozenset[str] = frozenset({"_fast", "trainable", "_trainable"})
     _plain: frozenset[str] = frozenset()
     _lockable = True
 
@@ -92,6 +92,8 @@ class State(Tracked):
         if type(value) not in _ATOMS and name not in self._plain:
             value = self._tracked(value)
         super().__setattr__(name, value)
+        if name == "_trainable" and old is not value:
+            switch(self)
         if old is not None and old is not value and type(old) not in _ATOMS:
             self._released([old])
         if name in _CALL_ATTRIBUTES:

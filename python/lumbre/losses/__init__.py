@@ -84,6 +84,14 @@ get = _lookup.get
 serialize = _lookup.serialize
 deserialize = _lookup.deserialize
 
+# The short names of `tf.keras`.
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",

@@ -7,6 +7,7 @@ is here weights these values, leaves masked ones out, and reduces them.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from lumbre import ops, tree
 from lumbre.autograd import Tensor, as_tensor
 from lumbre.capture import Tracked
 from lumbre.config import floatx
-from lumbre.lookup import auto_name
+from lumbre.lookup import auto_name, users_level
 
 _REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", None)
 _MEANS = ("sum_over_batch_size", "mean")
@@ -237,8 +238,15 @@ def reduce_weighted(
         )
     weight = apply_mask(weight, mask, values.dtype, reduction)
     if weight is not None:
-        values, weight = squeeze_or_expand_to_same_rank(values, weight)
-        check_weight(name, values.shape, weight.shape)
+        if values.shape:
+            values, weight = squeeze_or_expand_to_same_rank(values, weight)
+            check_weight(name, values.shape, weight.shape)
+        elif weight.shape:
+            warnings.warn(
+                f"the loss '{name}' returns one number for a whole batch, so weights of samples and classes "
+                "only scale it; to weight them, return one value per sample: ops.mean(..., axis=-1)",
+                stacklevel=users_level(),
+            )
         values = ops.multiply(values, weight)
     if reduction is None:
         return values

@@ -123,6 +123,14 @@ get = _lookup.get
 serialize = _lookup.serialize
 deserialize = _lookup.deserialize
 
+# The short names of `tf.keras`, which are the losses' functions.
+mse = MSE = losses.mse
+mae = MAE = losses.mae
+mape = MAPE = losses.mape
+msle = MSLE = losses.msle
+kld = KLD = kullback_leibler_divergence = losses.kl_divergence
+logcosh = losses.log_cosh
+
 _functions = {
     f.__name__: f
     for f in (

@@ -17,7 +17,7 @@ from lumbre.layers.input_spec import InputSpec, check_inputs
 from lumbre.layers.layer import Layer
 from lumbre.layers.operation import symbolic_op
 from lumbre.layers.symbolic import KerasHistory, KerasTensor, Node
-from lumbre.lookup import nearest
+from lumbre.lookup import foreign, nearest
 from lumbre.models.copying import connected, flat_graph
 from lumbre.models.graph import Graph
 from lumbre.models.model import Model
@@ -304,7 +304,7 @@ def _check_symbols(inputs: Any, outputs: Any) -> None:
             if not isinstance(value, KerasTensor):
                 raise ValueError(
                     f"All `{what}` values must be KerasTensors. Received: {what}={structure} including "
-                    f"invalid value {value} of type {type(value)}"
+                    f"invalid value {value} of type {type(value)}{foreign(value)}"
                 )
     if isinstance(inputs, dict):
         for key, value in inputs.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from lumbre import console
 from lumbre.layers.layer import Layer
+from lumbre.lookup import Gone
 from lumbre.models import summary as _summary
 from lumbre.registration import written_class
 from lumbre.training.trainer import Trainer
@@ -79,6 +80,13 @@ class Model(Trainer, Layer):
     _uncopied = Trainer._uncopied | Layer._uncopied
     _plain = frozenset({"optimizer", "loss", "history", "inputs", "outputs", "input_names", "output_names"})
     _passes_masks = True
+
+    fit_generator = Gone("use `fit`, which takes generators")
+    evaluate_generator = Gone("use `evaluate`, which takes generators")
+    predict_generator = Gone("use `predict`, which takes generators")
+    predict_classes = Gone("use `predict(x).argmax(axis=-1)`, or `predict(x) > 0.5` for one output")
+    predict_proba = Gone("use `predict`")
+    add_metric = Gone("make the metric an attribute, and call its `update_state`")
 
     inputs: Any = None
     outputs: Any = None

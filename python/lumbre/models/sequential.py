@@ -12,7 +12,7 @@ from lumbre.layers.around import attach_mask, plain_arguments
 from lumbre.layers.input_layer import InputLayer
 from lumbre.layers.layer import Layer
 from lumbre.layers.symbolic import KerasTensor, Node
-from lumbre.lookup import auto_name
+from lumbre.lookup import auto_name, foreign
 from lumbre.models.copying import described, made
 from lumbre.models.model import Model
 
@@ -117,7 +117,7 @@ class Sequential(Model):
         if not isinstance(layer, Layer):
             raise ValueError(
                 "Only instances of `keras.Layer` can be added to a Sequential model. "
-                f"Received: {layer} (of type {type(layer)})"
+                f"Received: {layer} (of type {type(layer)}){foreign(layer)}"
             )
         if isinstance(layer, InputLayer) and self._layers:
             kind = "an Input" if isinstance(self._layers[0], InputLayer) else "layers"

@@ -85,7 +85,8 @@ def normalize_shape(name: str, shape: Any) -> tuple[int, ...]:
     try:
         sizes = tuple(operator.index(n) for n in given)
     except TypeError:
-        raise TypeError(f"{name}: a shape is made of ints, got {shape!r}") from None
+        hint = "; sizes that None stands for are known in the `call` of a layer" if None in given else ""
+        raise TypeError(f"{name}: a shape is made of ints, got {shape!r}{hint}") from None
     if any(n < 0 for n in sizes):
         raise ValueError(f"{name}: a shape has no negative sizes, got {shape!r}")
     return sizes

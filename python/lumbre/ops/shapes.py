@@ -19,8 +19,13 @@ _ONES = np.ones((2, 3), "float32")
 
 
 def _resolve(x: Tensor, newshape: Any) -> tuple[int, ...]:
-    """The new shape with the size that -1 stands for."""
+    """The new shape with the size that -1 stands for, and the size of the same axis that None does.
+
+    None is what `ops.shape` of a symbolic tensor has where the size is not known.
+    """
     given = newshape if isinstance(newshape, (tuple, list)) else (newshape,)
+    if None in given:
+        given = [n if n is not None else x.shape[i] if i < x.ndim else -1 for i, n in enumerate(given)]
     try:
         sizes = list(map(operator.index, given))
     except TypeError:
@@ -63,7 +68,8 @@ def reshape(x: Any, newshape: Any) -> Tensor:
 
     Args:
         x: A tensor.
-        newshape: The new sizes; one may be -1 and is what the others leave.
+        newshape: The new sizes; one may be -1 and is what the others leave. None keeps the size of the same
+            axis, as in `ops.reshape(x, (ops.shape(x)[0], -1))` of a symbolic tensor.
 
     Raises:
         ValueError: The sizes do not have the same product.

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from lumbre import ops, watching
 from lumbre.autograd import Tensor, as_tensor, no_grad
-from lumbre.lookup import auto_name, unknown_options
+from lumbre.lookup import Gone, auto_name, unknown_options
 from lumbre.optimizers import clipping, schedules
 from lumbre.optimizers.schedules.schedule import check_rate
 from lumbre.optimizers.state import OptimizerState
@@ -79,6 +79,8 @@ class Optimizer(OptimizerState):
 
     fused = False
     """Whether `update_all` clips gradients and decays weights itself."""
+
+    lr = Gone("use `learning_rate`")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Spells the shared arguments out in the signature of a class that passes them on."""

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lumbre.lookup import users_level
 from lumbre.saving import atomic, hashing, safetensors, strict_json
 from lumbre.saving.errors import FileFormatError, shown
-from lumbre.training.checks import users_level
 
 FORMAT = "lumbre checkpoint"
 VERSION = 1

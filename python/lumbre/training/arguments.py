@@ -11,8 +11,7 @@ import numpy as np
 
 from lumbre import config, tree
 from lumbre.callbacks.callback_list import HOOKS, CallbackList, check_callback
-from lumbre.lookup import did_you_mean
-from lumbre.training.checks import users_level
+from lumbre.lookup import did_you_mean, users_level
 
 POLICIES = ("raise", "warn", "allow")
 
@@ -139,7 +138,8 @@ def check_loss_weights(weights: Any) -> None:
     for path, weight in tree.flatten_with_path(weights):
         if weight is not None and not (isinstance(weight, numbers.Real) and math.isfinite(weight)):
             place = "".join(f"[{key!r}]" for key in path)
-            raise ValueError(f"`loss_weights{place}` must be a finite number. Received: {weight!r}")
+            hint = ". Metrics are given by name: metrics=[...]" if isinstance(weight, str) else ""
+            raise ValueError(f"`loss_weights{place}` must be a finite number. Received: {weight!r}{hint}")
 
 
 def check_class_weight(class_weight: Any) -> None:

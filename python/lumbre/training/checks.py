@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from lumbre import tree
 from lumbre.autograd import FLOATS
 from lumbre.config import floatx
+from lumbre.lookup import users_level
 from lumbre.training.arrays import path_name
 
 EXACT = 1 << 24
@@ -33,14 +33,6 @@ def warn_once(model: Any, text: str, about: str) -> None:
     if about not in said:
         said.add(about)
         warnings.warn(text, stacklevel=users_level())
-
-
-def users_level() -> int:
-    """The `stacklevel` of the first caller outside of the package."""
-    level, frame = 0, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lumbre."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 # NaN and infinity

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lumbre.training.checks import users_level
+from lumbre.lookup import users_level
 from lumbre.training.data import ArrayData
 
 ROWS_PER_CALL = 1 << 17

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from lumbre.lookup import users_level
 from lumbre.training.arrays import is_array_like, to_arrays
-from lumbre.training.checks import users_level
 from lumbre.training.data import ArrayData
 from lumbre.training.feeds import done_and_outputs, form, warn_out_of_data
 from lumbre.training.loading import Pass, indices

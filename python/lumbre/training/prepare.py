@@ -13,6 +13,7 @@ import numpy as np
 
 from lumbre import autograd, config, random, tree
 from lumbre.data import Dataset
+from lumbre.lookup import users_level
 from lumbre.training import arguments, checks, labels
 from lumbre.training.arrays import batch_dtype, path_name, to_arrays
 from lumbre.training.batch import is_overridden
@@ -412,4 +413,4 @@ def _build_optimizer(model: Any) -> None:
     if variables:
         model.optimizer.build(variables)
     elif not is_overridden(model, "train_step"):
-        warnings.warn("The model does not have any trainable weights.", stacklevel=checks.users_level())
+        warnings.warn("The model does not have any trainable weights.", stacklevel=users_level())

@@ -17,8 +17,8 @@ import numpy as np
 from lumbre import random
 from lumbre.arrays import values
 from lumbre.callbacks.callback_list import CallbackList
+from lumbre.lookup import users_level
 from lumbre.tensor import Variable
-from lumbre.training.checks import users_level
 from lumbre.training.feeds import Feed
 from lumbre.training.identity import describe, difference, optimizers_of
 

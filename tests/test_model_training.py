@@ -243,3 +243,16 @@ def test_steps_of_ones_own() -> None:
         ours.predict(X, verbose=0, batch_size=10), 2 * theirs.predict(X, verbose=0), rtol=1e-3
     )
     assert_captured(ours, "train", "test", "predict")
+
+
+@pytest.mark.parametrize("names", [("b", "a"), ("a", "b")])
+def test_evaluate_lists_losses_in_the_order_of_their_dict(names: tuple[str, str]) -> None:
+    x = np.ones((8, 3), "float32")
+    results = []
+    for k in (keras, lumbre):
+        inputs = k.Input((3,))
+        model = k.Model(inputs, {name: k.layers.Dense(1, "relu", name=name)(inputs) for name in "ba"})
+        model.compile("sgd", dict(zip(names, ("mse", "mae"), strict=True)), metrics={"a": ["mse"]})
+        model.set_weights([np.full(w.shape, 0.1 * i, "float32") for i, w in enumerate(model.get_weights())])
+        results.append(model.evaluate(x, {"a": x[:, :1], "b": 2 * x[:, 1:2]}, verbose=0))
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)

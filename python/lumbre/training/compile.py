@@ -130,6 +130,9 @@ class CompileLoss(Tracked):
             for i, loss in enumerate(found)
             if loss is not None
         ]
+        if isinstance(self._loss, dict) and isinstance(y_pred, dict):
+            places = {name: i for i, name in enumerate(self._loss)}  # Keras's order, which `evaluate` shows
+            entries.sort(key=lambda entry: places.get(entry.name, len(places)))
         if len(entries) > 1:
             self.metrics = [metrics.Mean(name=name) for name in _unique(e.name for e in entries)]
         self._outputs = tree.map_structure(lambda _: None, y_pred)

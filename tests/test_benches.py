@@ -124,3 +124,16 @@ def test_tables(benches: Any) -> None:
     assert rows[2] == ["the network, µs", "**200**", "600", "", "900", "3.0 ×", "75%"]
     assert rows[3] == ["the script, s", "**0.50**", "", "5.00", "", "10.0 ×", ""]
     assert {len(row) for row in rows} == {7}
+
+
+def test_steps_of_ones_own_train_as_fit_does(benches: Any) -> None:
+    import loops
+
+    rng = np.random.default_rng(0)
+    x, y = rng.random((640, loops.SIZES[0]), dtype="float32"), rng.integers(0, loops.SIZES[-1], 640)
+    models = [loops.network(kind) for kind in (loops.Plain, loops.WithTape, loops.WithBackward)]
+    for model in models:
+        model.set_weights(models[0].get_weights())
+    histories = [model.fit(x, y, loops.BATCH, epochs=2, shuffle=False, verbose=0).history for model in models]
+    assert histories[1] == histories[2] == histories[0]
+    assert len(histories[0]["loss"]) == 2 and histories[0]["loss"][1] < histories[0]["loss"][0]

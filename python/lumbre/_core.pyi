@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 __all__ = [
     "Array",
     "Cell",
+    "Held",
     "Program",
     "Recording",
     "call",

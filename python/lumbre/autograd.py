@@ -281,8 +281,15 @@ def dry() -> Iterator[None]:
 
 
 def dry_tensor(shape: Sequence[int], dtype: str = "float32") -> Tensor:
-    """A tensor with a shape and no values."""
-    return wrap(_core.dry(tuple(shape), dtype))
+    """A tensor with a shape and no values.
+
+    Raises:
+        ValueError: No tensor of that shape could be addressed.
+    """
+    try:
+        return wrap(_core.dry(tuple(shape), dtype))
+    except MemoryError as error:  # of numbers: nothing is taken
+        raise ValueError(str(error)) from None
 
 
 def backward(

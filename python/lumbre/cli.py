@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,8 +33,12 @@ def _inspect(file: str) -> int:
     except (OSError, ValueError, ImportError) as error:
         _print(f"lumbre inspect: {error}", sys.stderr)
         return 1
-    for line in lines:
-        _print(line, sys.stdout)
+    try:
+        for line in lines:
+            _print(line, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
     return int(any("DAMAGED" in line for line in lines))
 
 

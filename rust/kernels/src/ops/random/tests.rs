@@ -121,8 +121,8 @@ fn gamma_numbers() {
     assert!(logs.iter().all(|v| v.is_finite()));
     let small = tried("random_gamma", &[1e-4], &[]);
     assert!(small.iter().filter(|&&v| v == 0.0).count() > N / 2);
-    // Kernels flush denormals to zero.
-    let near = |log: f64, v: f64| (libm::exp(log) - v).abs() <= 2e-13 * v || v == 0.0 && log < -708.0;
+    // Kernels flush denormals to zero: here one of two factors, the other one of which is below e³.
+    let near = |log: f64, v: f64| (libm::exp(log) - v).abs() <= 2e-13 * v || v == 0.0 && log < -705.0;
     assert!(logs.iter().zip(&small).all(|(&log, &v)| near(log, v)));
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(tried("random_gamma", &[bad], &[]).iter().all(|v| v.is_nan()));

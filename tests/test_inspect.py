@@ -1,7 +1,11 @@
-"""`lumbre inspect` of a checkpoint's folder."""
+"""`lumbre inspect`: of the folder of a checkpoint, and into a pipe."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +29,14 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state.write_bytes(b"[" * state.stat().st_size)
     assert cli.main(["inspect", folder]) == 1
     assert "state.json" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are asked for what they do on POSIX systems")
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    """`lumbre inspect FILE | head -1` ends without a complaint."""
+    path = tmp_path / "many.lumbre"
+    layers = [lumbre.layers.Dense(2) for _ in range(2000)]
+    lumbre.Sequential([lumbre.Input((2,)), *layers]).save_weights(path)
+    shell = f"{shlex.quote(sys.executable)} -m lumbre inspect {shlex.quote(str(path))} | head -1"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=100, check=True)
+    assert "4000 tensors" in done.stdout and done.stderr == ""

@@ -71,12 +71,15 @@ class Callback(Options):
 
     @property
     def model(self) -> Any:
+        """The model that is trained; None before the callback is given to one."""
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Takes what the run is: `verbose`, `epochs`, `steps`."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
+        """Takes the model, before any other method is called."""
         self._model = model
 
     def get_state(self) -> dict[str, Any] | None:

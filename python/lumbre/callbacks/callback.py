@@ -93,7 +93,7 @@ class Callback(Options):
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on where the callback was that `state` came from.
 
-        Called after `on_train_begin`; where an epoch is gone on with, once more after its `on_epoch_begin`.
+        Called after `on_train_begin`; where a run resumes within an epoch, again after its `on_epoch_begin`.
         """
 
     @_default

@@ -63,7 +63,7 @@ def text_dataset_from_directory(
         `class_names` names the classes.
 
     Raises:
-        ValueError: An option is unknown or goes not with the others, or there are no files.
+        ValueError: An option is unknown or does not go with the others, or there are no files.
 
     Source: `keras.utils.text_dataset_from_directory`.
 

@@ -99,6 +99,7 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self._a.shape)
 
     @property
@@ -107,6 +108,7 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
+        """Whether gradients reach it: it was made to, or comes from what was."""
         return self._requires or self._node is not None
 
     @requires_grad.setter
@@ -135,7 +137,11 @@ class Tensor:
         return self._a.__dlpack_device__()
 
     def item(self) -> Any:
-        """The only value of a tensor of size 1, as a Python number."""
+        """The only value of a tensor of size 1, as a Python number.
+
+        Raises:
+            ValueError: It has more values, or none.
+        """
         if self.size != 1:
             raise ValueError(f"item() needs a tensor with one value, this one has shape {self.shape}")
         return values(self._a).item()
@@ -152,6 +158,13 @@ class Tensor:
                 shape; 1 by default, for which this tensor must have one value.
             create_graph: Whether the gradients can be differentiated in turn. Otherwise the tape
                 is freed.
+
+        Example:
+            >>> import lumbre
+            >>> x = lumbre.Tensor([1.0, 2.0], requires_grad=True)
+            >>> lumbre.ops.sum(x * x).backward()
+            >>> x.grad.numpy().tolist()
+            [2.0, 4.0]
         """
         for leaf, g in backward(self, gradient, create_graph).values():
             owner = leaf._var if leaf._var is not None else leaf

@@ -92,14 +92,26 @@ truncated_normal = random.truncated_normal
 def variable(
     value: Any, dtype: str | None = None, name: str | None = None, constraint: Any = None
 ) -> Variable:
-    """A Variable with this value, in floatx where no dtype is given."""
+    """A Variable with this value, in floatx where no dtype is given.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.variable([1, 2])).tolist()
+        [1.0, 2.0]
+    """
     return Variable(value, dtype=dtype or floatx(), name=name, constraint=constraint)
 
 
 def constant(
     value: Any, dtype: str | None = None, shape: Sequence[int] | None = None, name: str | None = None
 ) -> Tensor:
-    """A tensor with this value, in floatx where no dtype is given; a number fills `shape`."""
+    """A tensor with this value, in floatx where no dtype is given; a number fills `shape`.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.constant(3, shape=(2,))).tolist()
+        [3.0, 3.0]
+    """
     made = as_tensor(value, dtype or floatx())
     if shape is None:
         return made
@@ -150,7 +162,15 @@ def batch_get_value(tensors: Iterable[Any]) -> list[Any]:
 
 
 def batch_set_value(tuples: Iterable[tuple[Variable, Any]]) -> None:
-    """Gives Variables other values, from pairs of both."""
+    """Gives Variables other values, from pairs of both.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> a, b = K.variable(0), K.variable(0)
+        >>> K.batch_set_value([(a, 1), (b, 2)])
+        >>> [float(value) for value in K.batch_get_value([a, b])]
+        [1.0, 2.0]
+    """
     for x, value in tuples:
         set_value(x, value)
 
@@ -171,7 +191,13 @@ def update_sub(x: Variable, decrement: Any) -> Any:
 
 
 def moving_average_update(x: Variable, value: Any, momentum: Any) -> Any:
-    """x ← momentum · x + (1 - momentum) · value."""
+    """x ← momentum · x + (1 - momentum) · value.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> float(K.moving_average_update(K.variable(1.0), 0.0, 0.75))
+        0.75
+    """
     return x.assign_sub((x - value) * (1 - momentum))
 
 
@@ -229,7 +255,13 @@ def cumprod(x: Any, axis: int = 0) -> Tensor:
 
 
 def clip(x: Any, min_value: Any, max_value: Any) -> Tensor:
-    """Elements below `min_value` become that, elements above `max_value` that; None is no bound."""
+    """Elements below `min_value` become that, elements above `max_value` that; None is no bound.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.clip([-2.0, 0.5, 2.0], -1, None)).tolist()
+        [-1.0, 0.5, 2.0]
+    """
     low = -math.inf if min_value is None else min_value
     high = math.inf if max_value is None else max_value
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
@@ -254,7 +286,13 @@ def l2_normalize(x: Any, axis: Any = None) -> Tensor:
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Tensor:
-    """Elements of the first where the condition holds, else of the second; both may be functions."""
+    """Elements of the first where the condition holds, else of the second; both may be functions.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.switch([True, False], K.ones((2,)), K.zeros((2,)))).tolist()
+        [1.0, 0.0]
+    """
     first, second = (e() if callable(e) else e for e in (then_expression, else_expression))
     condition = as_tensor(condition, "bool")
     missing = len(first.shape) - len(condition.shape)
@@ -325,7 +363,13 @@ def batch_flatten(x: Any) -> Tensor:
 
 
 def repeat(x: Any, n: int) -> Tensor:
-    """Of (batch, features), (batch, n, features): each sample n times."""
+    """Of (batch, features), (batch, n, features): each sample n times.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.repeat(K.ones((2, 3)), 4).shape
+        (2, 4, 3)
+    """
     if ndim(x) != 2:
         raise ValueError(f"Expected input `x` to have rank 2. Received: rank(x)={ndim(x)}")
     return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
@@ -372,7 +416,13 @@ def batch_normalization(
 
 
 def in_top_k(predictions: Any, targets: Any, k: int) -> Tensor:
-    """Whether each target is among the k greatest predictions."""
+    """Whether each target is among the k greatest predictions.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.in_top_k([[0.1, 0.7, 0.2]], [2], k=2)).tolist()
+        [True]
+    """
     return ops.in_top_k(targets, predictions, k)
 
 
@@ -413,5 +463,11 @@ def random_uniform_variable(
 
 
 def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Tensor:
-    """The function of each slice of the first axis, stacked."""
+    """The function of each slice of the first axis, stacked.
+
+    Example:
+        >>> from lumbre.keras import backend as K
+        >>> K.get_value(K.map_fn(lambda x: x * x, K.arange(4))).tolist()
+        [0, 1, 4, 9]
+    """
     return ops.stack([fn(elems[i]) for i in range(elems.shape[0])])

@@ -68,6 +68,9 @@ def set_backend(backend: str) -> None:
 
     Raises:
         ValueError: It is another one.
+
+    Example:
+        >>> set_backend("lumbre")
     """
     if backend != "lumbre":
         raise ValueError(f"Lumbre is its own backend and has no other. Received: backend={backend!r}")
@@ -88,10 +91,22 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Sets the default float dtype.
+    """Sets the dtype of weights and of computation where a layer states none.
+
+    Args:
+        value: "float32" or "float64"; "float16" and "bfloat16" are accepted, but models do not train in them.
 
     Raises:
         ValueError: It is not the name of a float dtype.
+
+    Source: `keras.config.set_floatx`.
+
+    Example:
+        >>> import lumbre
+        >>> set_floatx("float64")
+        >>> lumbre.ops.zeros((2,)).dtype
+        'float64'
+        >>> set_floatx("float32")
     """
     if value not in _FLOATS:
         raise ValueError(f"Unknown `floatx` value: {value}. Expected one of {_FLOATS}")
@@ -110,7 +125,19 @@ def epsilon() -> float:
 
 
 def set_epsilon(value: float) -> None:
-    """Sets the small constant."""
+    """Sets the small constant that keeps divisions and logarithms finite.
+
+    Args:
+        value: A small number above 0.
+
+    Source: `keras.config.set_epsilon`.
+
+    Example:
+        >>> set_epsilon(1e-5)
+        >>> epsilon()
+        1e-05
+        >>> set_epsilon(1e-7)
+    """
     _settings["epsilon"] = float(value)
 
 
@@ -128,8 +155,19 @@ def image_data_format() -> str:
 def set_image_data_format(data_format: str) -> None:
     """Sets where images keep their channels.
 
+    Args:
+        data_format: "channels_last", (batch, height, width, channels), or "channels_first".
+
     Raises:
         ValueError: It is neither "channels_last" nor "channels_first".
+
+    Source: `keras.config.set_image_data_format`.
+
+    Example:
+        >>> set_image_data_format("channels_first")
+        >>> image_data_format()
+        'channels_first'
+        >>> set_image_data_format("channels_last")
     """
     name = str(data_format).lower()
     if name not in _FORMATS:
@@ -160,6 +198,14 @@ def set_dtype_policy(policy: Any) -> None:
 
     Raises:
         ValueError: It is neither, or a mixed policy, for which there are no kernels.
+
+    Source: `keras.config.set_dtype_policy`.
+
+    Example:
+        >>> set_dtype_policy("mixed_float16")
+        Traceback (most recent call last):
+        ...
+        ValueError: the dtype policy 'mixed_float16' is not available: ...
     """
     from lumbre.layers import dtype_policy
 
@@ -197,6 +243,10 @@ def set_max_epochs(max_epochs: int | None) -> None:
 
     Raises:
         ValueError: It is neither None nor a whole number above 0.
+
+    Example:
+        >>> set_max_epochs(1)
+        >>> set_max_epochs(None)
     """
     _settings["max_epochs"] = _limit("max_epochs", max_epochs)
 
@@ -217,6 +267,12 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
 
     Raises:
         ValueError: It is neither None nor a whole number above 0.
+
+    Example:
+        >>> set_max_steps_per_epoch(10)
+        >>> max_steps_per_epoch()
+        10
+        >>> set_max_steps_per_epoch(None)
     """
     _settings["max_steps_per_epoch"] = _limit("max_steps_per_epoch", max_steps_per_epoch)
 
@@ -231,7 +287,13 @@ def _limit(name: str, value: Any) -> int | None:
 
 
 def enable_interactive_logging() -> None:
-    """Progress and summaries are written to standard output, as from the start."""
+    """Progress and summaries are written to standard output, as from the start.
+
+    Example:
+        >>> enable_interactive_logging()
+        >>> is_interactive_logging_enabled()
+        True
+    """
     _settings["interactive_logging"] = True
 
 
@@ -250,7 +312,12 @@ def disable_interactive_logging() -> None:
 
 
 def is_interactive_logging_enabled() -> bool:
-    """Whether progress and summaries are written to standard output."""
+    """Whether progress and summaries are written to standard output.
+
+    Example:
+        >>> is_interactive_logging_enabled()
+        True
+    """
     return bool(_settings["interactive_logging"])
 
 
@@ -258,6 +325,12 @@ def enable_traceback_filtering() -> None:
     """An error that ends a program is shown without Lumbre's own lines, but for the one that raised it.
 
     It is off from the start: the lines tell where in a network an error arose.
+
+    Example:
+        >>> enable_traceback_filtering()
+        >>> is_traceback_filtering_enabled()
+        True
+        >>> disable_traceback_filtering()
     """
     if sys.excepthook is not _show_filtered:
         _settings["excepthook"] = sys.excepthook

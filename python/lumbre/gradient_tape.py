@@ -117,6 +117,15 @@ class GradientTape:
         Raises:
             RuntimeError: The tape is not recording.
             ValueError: Something is neither a tensor nor a Variable.
+
+        Example:
+            >>> import lumbre
+            >>> x = lumbre.Tensor(3.0)
+            >>> with lumbre.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            >>> tape.gradient(y, x).item()
+            6.0
         """
         if self._tape is None or not self._recording:
             raise RuntimeError(
@@ -246,6 +255,14 @@ class GradientTape:
         Raises:
             RuntimeError, TypeError: As of `gradient`.
             ValueError: Target and source do not have the same number of samples.
+
+        Example:
+            >>> import lumbre
+            >>> x = lumbre.Variable([[1.0, 2.0], [3.0, 4.0]])
+            >>> with lumbre.GradientTape() as tape:
+            ...     y = x * x
+            >>> tape.batch_jacobian(y, x).numpy().tolist()
+            [[[2.0, 0.0], [0.0, 4.0]], [[6.0, 0.0], [0.0, 8.0]]]
         """
         (t,) = self._targets("batch_jacobian", target, one=True)
         (s,) = self._sources("batch_jacobian", [source])

@@ -250,6 +250,15 @@ class Lookup:
 
         Raises:
             ValueError: The identifier is none of the forms, or a name that nothing here has.
+
+        Example:
+            >>> import lumbre
+            >>> lumbre.losses.get("mse").__name__
+            'mean_squared_error'
+            >>> lumbre.optimizers.get({"class_name": "SGD", "config": {"momentum": 0.9}}).momentum
+            0.9
+            >>> lumbre.metrics.get("AUC").name
+            'auc'
         """
         if identifier is None:
             return None
@@ -289,6 +298,14 @@ class Lookup:
 
         Raises:
             ValueError: It is a lambda, or has neither `get_config()` nor a name.
+
+        Example:
+            >>> import lumbre
+            >>> config = lumbre.losses.serialize(lumbre.losses.Huber(delta=2.0))
+            >>> config["class_name"], config["config"]["delta"]
+            ('Huber', 2.0)
+            >>> lumbre.activations.serialize(lumbre.activations.relu)
+            'relu'
         """
         name = getattr(obj, "__name__", None)
         if self.by_name and inspect.isfunction(obj) and self.objects.get(str(name)) is obj:
@@ -310,6 +327,12 @@ class Lookup:
 
         Raises:
             ValueError: It is neither, or names nothing that is known.
+
+        Example:
+            >>> import lumbre
+            >>> config = lumbre.optimizers.serialize(lumbre.optimizers.Adam(beta_1=0.8))
+            >>> lumbre.optimizers.deserialize(config).beta_1
+            0.8
         """
         if config is None:
             return None

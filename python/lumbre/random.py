@@ -89,6 +89,12 @@ class SeedGenerator:
 
         Args:
             ordered: Accepted as in Keras; draws are always in order.
+
+        Example:
+            >>> import lumbre
+            >>> seed = lumbre.random.SeedGenerator(7)
+            >>> seed.next().numpy().tolist(), seed.next().numpy().tolist()
+            ([7, 0], [7, 1])
         """
         drawn = self.state.value
         kernel("rng_advance", inout=[self.state.cell], n=1)

@@ -66,6 +66,14 @@ def get_registered_name(obj: Any) -> str:
     """The name that a class or function is registered under; its own name where it is not.
 
     Source: `keras.saving.get_registered_name`.
+
+    Example:
+        >>> import lumbre
+        >>> @lumbre.saving.register_keras_serializable("mine", name="Halving")
+        ... def halve(x):
+        ...     return x / 2
+        >>> lumbre.saving.get_registered_name(halve)
+        'mine>Halving'
     """
     if inspect.isclass(obj):
         obj = written_class(obj)
@@ -89,7 +97,22 @@ def get_registered_object(
 ) -> Any:
     """The class or function of that name, or None: of a scope, registered, or in one of the mappings.
 
+    Args:
+        name: The name, with its package where it is registered: "package>name".
+        custom_objects: Where to look after that, by name.
+        module_objects: Where to look last, by name.
+
     Source: `keras.saving.get_registered_object`.
+
+    Example:
+        >>> import lumbre
+        >>> @lumbre.saving.register_keras_serializable("mine")
+        ... def third(x):
+        ...     return x / 3
+        >>> lumbre.saving.get_registered_object("mine>third") is third
+        True
+        >>> lumbre.saving.get_registered_object("third") is None
+        True
     """
     for objects in (_scope.objects, _registered, custom_objects or {}, module_objects or {}):
         if name in objects:
@@ -101,6 +124,13 @@ def get_custom_objects() -> dict[str, Any]:
     """The registered classes and functions by name; what is put into this dict is registered, too.
 
     Source: `keras.saving.get_custom_objects`.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.saving.get_custom_objects()["double"] = lambda x: 2 * x
+        >>> lumbre.activations.get("double")(4)
+        8
+        >>> del lumbre.saving.get_custom_objects()["double"]
     """
     return _registered
 

@@ -88,6 +88,7 @@ class Variable:
 
     @property
     def trainable(self) -> bool:
+        """Whether optimizers update it and gradients reach it; False for dtypes that are no floats."""
         return self._trainable
 
     @trainable.setter
@@ -124,10 +125,12 @@ class Variable:
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return math.prod(self.shape)
 
     def assign(self, value: Any) -> Variable:
@@ -135,6 +138,12 @@ class Variable:
 
         Raises:
             ValueError: The shape differs.
+
+        Example:
+            >>> import lumbre
+            >>> v = lumbre.Variable([1.0, 2.0])
+            >>> v.assign([3, 4]).numpy().tolist()
+            [3.0, 4.0]
         """
         if scopes.open_scopes[0] and scopes.here.stateless is not None:
             scopes.here.stateless.add_update((self, value))
@@ -159,12 +168,18 @@ class Variable:
         return new
 
     def assign_add(self, value: Any) -> Variable:
-        """Adds a value."""
+        """Adds a value of a shape that broadcasts, and returns the Variable.
+
+        Example:
+            >>> import lumbre
+            >>> lumbre.Variable([1.0, 2.0]).assign_add(1.0).numpy().tolist()
+            [2.0, 3.0]
+        """
         with autograd.no_grad():
             return self.assign(ops.add(self.value, as_tensor(value, self.dtype)))
 
     def assign_sub(self, value: Any) -> Variable:
-        """Subtracts a value."""
+        """Subtracts a value of a shape that broadcasts, and returns the Variable."""
         with autograd.no_grad():
             return self.assign(ops.subtract(self.value, as_tensor(value, self.dtype)))
 

@@ -10,10 +10,24 @@ def set_num_threads(n: int) -> None:
 
     Raises:
         ValueError: n is not from 1 to 1024.
+
+    Example:
+        >>> import lumbre
+        >>> before = lumbre.get_num_threads()
+        >>> lumbre.set_num_threads(2)
+        >>> lumbre.get_num_threads()
+        2
+        >>> lumbre.set_num_threads(before)
     """
     _core.set_num_threads(n)
 
 
 def get_num_threads() -> int:
-    """The number of threads that the kernels use."""
+    """The number of threads that the kernels use.
+
+    Example:
+        >>> import lumbre
+        >>> lumbre.get_num_threads() >= 1
+        True
+    """
     return _core.num_threads()

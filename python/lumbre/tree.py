@@ -143,7 +143,12 @@ def map_shape_structure(function: Callable[[tuple[int | None, ...]], Any], struc
 
 
 def is_shape(value: Any) -> bool:
-    """Whether the value is a list or tuple of sizes, each an integer or None."""
+    """Whether the value is a list or tuple of sizes, each an integer or None.
+
+    Example:
+        >>> is_shape((None, 3)), is_shape((None, 3.5))
+        (True, False)
+    """
     return isinstance(value, (list, tuple)) and all(
         n is None or (isinstance(n, int) and not isinstance(n, bool)) for n in value
     )

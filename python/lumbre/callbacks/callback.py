@@ -71,12 +71,15 @@ class Callback(Options):
 
     @property
     def model(self) -> Any:
+        """The model that is trained; None before the callback is given to one."""
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Takes what the run is: `verbose`, `epochs`, `steps`."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
+        """Takes the model, before any other method is called."""
         self._model = model
 
     def get_state(self) -> dict[str, Any] | None:
@@ -90,7 +93,7 @@ class Callback(Options):
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on where the callback was that `state` came from.
 
-        Called after `on_train_begin`; where an epoch is gone on with, once more after its `on_epoch_begin`.
+        Called after `on_train_begin`; where a run resumes within an epoch, again after its `on_epoch_begin`.
         """
 
     @_default

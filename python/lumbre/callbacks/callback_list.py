@@ -111,12 +111,14 @@ class CallbackList(Callback):
         self.set_params(params)
 
     def set_params(self, params: dict[str, Any]) -> None:
+        """Gives every callback what the run is."""
         self.params = params
         for callback in self.callbacks if params else ():
             if hasattr(callback, "set_params"):
                 callback.set_params(params)
 
     def set_model(self, model: Any) -> None:
+        """Gives every callback the model."""
         if model is None:
             return
         self._model = model

@@ -70,6 +70,18 @@ class ModelCheckpoint(MonitorCallback):
         OSError: The file cannot be written.
 
     Source: `keras.callbacks.ModelCheckpoint`.
+
+    Example:
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> import lumbre
+        >>> folder = tempfile.mkdtemp()
+        >>> save = lumbre.callbacks.ModelCheckpoint(f"{folder}/{{epoch:02d}}.lumbre", monitor="loss")
+        >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[save])
+        >>> sorted(os.listdir(folder))
+        ['01.lumbre', '02.lumbre']
     """
 
     def __init__(

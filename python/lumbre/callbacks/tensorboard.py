@@ -41,6 +41,18 @@ class TensorBoard(Callback):
         ValueError: An argument is out of its range, or asks for what is not there.
 
     Source: `keras.callbacks.TensorBoard`; the files are written by tensorboardX.
+
+    Example:
+        >>> import importlib.util, os, tempfile
+        >>> import numpy as np
+        >>> import lumbre
+        >>> if importlib.util.find_spec("tensorboardX"):
+        ...     folder = tempfile.mkdtemp()
+        ...     board = lumbre.callbacks.TensorBoard(folder, histogram_freq=1)
+        ...     model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(1)])
+        ...     model.compile("adam", "mse")
+        ...     _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0, callbacks=[board])
+        ...     assert "train" in os.listdir(folder)
     """
 
     def __init__(

@@ -65,6 +65,11 @@ class Dataset:
 
         Raises:
             ValueError: The arrays have different numbers of rows, or one has none.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> next(Dataset.from_tensor_slices({"x": [[1, 2], [3, 4]]}).as_numpy_iterator())
+            {'x': array([1, 2], dtype=int32)}
         """
         return Dataset(stages.Slices(normalize(tensors)))
 
@@ -95,6 +100,12 @@ class Dataset:
         Raises:
             TypeError: `generator` cannot be called.
             ValueError, TypeError: While iterating: an element is not what the signature says.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> ds = Dataset.from_generator(lambda n: (i * i for i in range(n)), args=(4,))
+            >>> [int(i) for i in ds], [int(i) for i in ds]
+            ([0, 1, 4, 9], [0, 1, 4, 9])
         """
         if not callable(generator):
             raise TypeError(
@@ -124,6 +135,11 @@ class Dataset:
             args: Datasets, or one tuple or dict of them.
             datasets: The same, by name.
             name: Ignored.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [(int(a), int(b)) for a, b in Dataset.zip(Dataset.range(5), Dataset.range(10, 13))]
+            [(0, 10), (1, 11), (2, 12)]
         """
         structure = datasets if datasets is not None else args[0] if len(args) == 1 else args
         return Dataset(transforms.Zip(tree.map_structure(lambda ds: _stage_of(ds, "zip"), structure)))
@@ -131,7 +147,13 @@ class Dataset:
     # Which elements, and in which order
 
     def take(self, count: int, name: str | None = None) -> Dataset:
-        """The first `count` elements; all with -1."""
+        """The first `count` elements; all with -1.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(5).skip(1).take(2)]
+            [1, 2]
+        """
         return self._cut(0, None if count == -1 else int(count))
 
     def skip(self, count: int, name: str | None = None) -> Dataset:
@@ -143,6 +165,11 @@ class Dataset:
 
         Raises:
             ValueError: `index` is not from 0 to `num_shards` - 1.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(7).shard(3, 1)]
+            [1, 4]
         """
         if not 0 <= index < num_shards:
             raise ValueError(f"`index` must be from 0 to {num_shards - 1}. Received: index={index}")
@@ -159,7 +186,13 @@ class Dataset:
         return Dataset(stages.Cut(self._stage, start, stop, step))
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
-        """`count` passes one after the other; without end with None or -1."""
+        """`count` passes one after the other; without end with None or -1.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(2).repeat(3)]
+            [0, 1, 0, 1, 0, 1]
+        """
         return Dataset(stages.Repeat(self._stage, None if count in (None, -1) else count))
 
     def shuffle(
@@ -181,6 +214,11 @@ class Dataset:
 
         Raises:
             ValueError: `buffer_size` is below 1.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> sorted(int(i) for i in Dataset.range(5).shuffle(5, seed=0))
+            [0, 1, 2, 3, 4]
         """
         size = _positive(buffer_size, "buffer_size")
         reshuffle = reshuffle_each_iteration is not False
@@ -202,7 +240,11 @@ class Dataset:
         return Dataset(stages.Cache(self._stage))
 
     def prefetch(self, buffer_size: int, name: str | None = None) -> Dataset:
-        """Makes up to `buffer_size` elements ahead in a background thread, two with AUTOTUNE."""
+        """Makes up to `buffer_size` elements ahead in a background thread, two with AUTOTUNE.
+
+        Raises:
+            ValueError: `buffer_size` is below 0, and not AUTOTUNE.
+        """
         size = 2 if buffer_size == AUTOTUNE else int(buffer_size)
         if size < 0:
             raise ValueError(f"`buffer_size` must be 0 or more, or AUTOTUNE. Received: {buffer_size}")
@@ -213,7 +255,13 @@ class Dataset:
         return Dataset(transforms.Concatenate(self._stage, _stage_of(dataset, "concatenate")))
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
-        """The elements for which `predicate` is true."""
+        """The elements for which `predicate` is true.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(6).filter(lambda i: i % 2 == 0)]
+            [0, 2, 4]
+        """
         return Dataset(transforms.Filter(self._stage, predicate))
 
     # New elements
@@ -233,11 +281,22 @@ class Dataset:
             num_parallel_calls: Accepted; calls come one after the other, with `prefetch` in the background.
             deterministic: Accepted; the order is always kept.
             name: Ignored.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(4).map(lambda i: i * i)]
+            [0, 1, 4, 9]
         """
         return Dataset(transforms.Map(self._stage, map_func))
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Dataset:
-        """The elements of the datasets that `map_func` makes, one dataset after the other."""
+        """The elements of the datasets that `map_func` makes, one dataset after the other.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [int(i) for i in Dataset.range(4).flat_map(lambda n: Dataset.range(int(n)))]
+            [0, 0, 1, 0, 1, 2]
+        """
         return Dataset(transforms.FlatMap(self._stage, map_func))
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
@@ -263,6 +322,11 @@ class Dataset:
 
         Raises:
             ValueError: `batch_size` is below 1; while iterating: elements differ in shape.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> [batch.tolist() for batch in Dataset.range(5).batch(2)]
+            [[0, 1], [2, 3], [4]]
         """
         return Dataset(stages.Batch(self._stage, _positive(batch_size, "batch_size"), bool(drop_remainder)))
 
@@ -352,7 +416,13 @@ class Dataset:
         return (each(_plain, item) for item in self._iterate())
 
     def cardinality(self, name: str | None = None) -> Any:
-        """The number of elements, INFINITE_CARDINALITY or UNKNOWN_CARDINALITY."""
+        """The number of elements, INFINITE_CARDINALITY or UNKNOWN_CARDINALITY.
+
+        Example:
+            >>> from lumbre.data import Dataset
+            >>> int(Dataset.range(5).batch(2).cardinality())
+            3
+        """
         return element(np.int64(self._stage.count))
 
     def __len__(self) -> int:

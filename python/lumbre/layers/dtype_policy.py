@@ -135,14 +135,17 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 
     @property
     def name(self) -> str:
+        """The default policy's name after `map_`."""
         return f"map_{self.default_policy.name}"
 
     @property
     def compute_dtype(self) -> str:
+        """That of the default policy."""
         return self.default_policy.compute_dtype
 
     @property
     def variable_dtype(self) -> str:
+        """That of the default policy."""
         return self.default_policy.variable_dtype
 
     def __getitem__(self, key: str) -> DTypePolicy:
@@ -199,6 +202,13 @@ def get(identifier: Any = None) -> DTypePolicy:
 
     Raises:
         ValueError: It means no dtype, or a mixed policy.
+
+    Example:
+        >>> get("float64").compute_dtype
+        'float64'
+        >>> import numpy as np
+        >>> get(np.float32)
+        <DTypePolicy "float32">
     """
     if identifier is None:
         return config.chosen_dtype_policy() or DTypePolicy(config.floatx())
@@ -220,7 +230,12 @@ def get(identifier: Any = None) -> DTypePolicy:
 
 
 def serialize(policy: DTypePolicy) -> dict[str, Any]:
-    """The policy as a config that `get` reads."""
+    """The policy as a config that `get` reads.
+
+    Example:
+        >>> serialize(DTypePolicy("float64"))["config"]
+        {'name': 'float64'}
+    """
     return {
         "module": "keras",
         "class_name": type(policy).__name__,
@@ -238,6 +253,10 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None =
 
     Raises:
         ValueError: The class is not known.
+
+    Example:
+        >>> deserialize(serialize(DTypePolicy("float64")))
+        <DTypePolicy "float64">
     """
     known: dict[str, type] = {
         "DTypePolicy": DTypePolicy,

@@ -26,6 +26,14 @@ class InputLayer(Layer):
 
     Raises:
         ValueError: No shape, or contradictory ones.
+
+    Source: `keras.layers.InputLayer`.
+
+    Example:
+        >>> import lumbre
+        >>> layer = lumbre.layers.InputLayer(shape=(3,), name="features")
+        >>> layer.output.shape
+        (None, 3)
     """
 
     def __init__(

@@ -357,7 +357,26 @@ def _function(layer_class: Callable[..., Merge]) -> Callable[..., Any]:
 
     kind = layer_class.__name__
     merge.__name__ = merge.__qualname__ = kind.lower()
-    merge.__doc__ = f"`{kind}(**kwargs)(inputs)`: see `{kind}`."
+    merge.__doc__ = f"""`{kind}(**kwargs)(inputs)`: see `{kind}`.
+
+    Args:
+        inputs: A list of tensors or KerasTensors (batch, …) whose shapes broadcast; `subtract` takes two.
+        kwargs: Arguments of the layer, such as `name`.
+
+    Returns:
+        A tensor of the shape that they broadcast to.
+
+    Raises:
+        ValueError: They are not a list, too few, or of shapes that do not broadcast.
+
+    Source: `keras.layers.{kind.lower()}`.
+
+    Example:
+        >>> import lumbre
+        >>> a, b = lumbre.Input((3,)), lumbre.Input((3,))
+        >>> lumbre.layers.{kind.lower()}([a, b]).shape
+        (None, 3)
+    """
     return merge
 
 
@@ -370,10 +389,50 @@ minimum = _function(Minimum)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """`Concatenate(axis, **kwargs)(inputs)`: see `Concatenate`."""
+    """`Concatenate(axis, **kwargs)(inputs)`: see `Concatenate`.
+
+    Args:
+        inputs: A list of tensors or KerasTensors whose shapes differ at most on `axis`.
+        axis: The axis along which they are joined.
+        kwargs: Further arguments of the layer, such as `name`.
+
+    Returns:
+        A tensor; its size on `axis` is the sum of theirs.
+
+    Raises:
+        ValueError: They are not a list, or differ in another axis.
+
+    Source: `keras.layers.concatenate`.
+
+    Example:
+        >>> import lumbre
+        >>> a, b = lumbre.Input((3,)), lumbre.Input((5,))
+        >>> lumbre.layers.concatenate([a, b]).shape
+        (None, 8)
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
 def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
-    """`Dot(axes, **kwargs)(inputs)`: see `Dot`."""
+    """`Dot(axes, **kwargs)(inputs)`: see `Dot`.
+
+    Args:
+        inputs: A list of two tensors or KerasTensors (batch, …).
+        axes: The axis to sum over, or one for each of the two.
+        kwargs: Further arguments of the layer, such as `normalize`.
+
+    Returns:
+        A tensor (batch, …): the other axes of the first, then those of the second; (batch, 1) without others.
+
+    Raises:
+        ValueError: They are not two, or their sizes on the axes differ.
+
+    Source: `keras.layers.dot`.
+
+    Example:
+        >>> import lumbre
+        >>> a, b = lumbre.Input((3,)), lumbre.Input((3,))
+        >>> lumbre.layers.dot([a, b], axes=1).shape
+        (None, 1)
+    """
     return Dot(axes=axes, **kwargs)(inputs)

@@ -74,12 +74,14 @@ class KerasTensor:
 
     @property
     def name(self) -> str:
+        """Its name, made up when it is first asked for."""
         if self._name is None:  # most are never asked
             self._name = auto_name("keras_tensor")
         return self._name
 
     @property
     def ndim(self) -> int:
+        """The number of axes, the batch's included."""
         return len(self.shape)
 
     @property
@@ -88,6 +90,7 @@ class KerasTensor:
 
     @property
     def size(self) -> int | None:
+        """The number of elements; None where a size is not known."""
         size = 1
         for n in self.shape:
             if n is None:
@@ -96,9 +99,11 @@ class KerasTensor:
         return size
 
     def reshape(self, *newshape: Any) -> Any:
+        """`ops.reshape`; the shape as a tuple or as several arguments."""
         return ops.reshape(self, newshape[0] if len(newshape) == 1 else newshape)
 
     def squeeze(self, axis: Any = None) -> Any:
+        """`ops.squeeze`: without axes of size 1."""
         return ops.squeeze(self, axis)
 
     def __repr__(self) -> str:

@@ -61,6 +61,7 @@ class Loss(Tracked):
 
     @property
     def dtype(self) -> str:
+        """The dtype that the loss is computed in."""
         return self._dtype
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -49,6 +49,7 @@ class Metric(Tracked):
 
     @property
     def dtype(self) -> str:
+        """The dtype of the state, where a Variable is given none."""
         return self._dtype
 
     @property
@@ -96,7 +97,17 @@ class Metric(Tracked):
         return self.add_variable(shape, initializer or "zeros", dtype=dtype, name=name)
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Takes in a batch."""
+        """Takes in a batch; each kind of metric says what of it: often `y_true`, `y_pred`, `sample_weight`.
+
+        Example:
+            >>> import lumbre
+            >>> mean = lumbre.metrics.Mean()
+            >>> mean.update_state([1.0, 3.0])
+            >>> mean.update_state([8.0])
+            >>> mean.result().item()
+            4.0
+            >>> mean.reset_state()
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement `update_state()`")
 
     def result(self) -> Any:
@@ -115,6 +126,13 @@ class Metric(Tracked):
 
         Raises:
             ValueError: There is not one value for each Variable.
+
+        Example:
+            >>> import lumbre
+            >>> mean = lumbre.metrics.Mean()
+            >>> state = mean.stateless_update_state(mean.stateless_reset_state(), [1.0, 3.0])
+            >>> mean.stateless_result(state).item(), mean.result().item()
+            (2.0, 0.0)
         """
         with self._in_state(metric_variables) as scope:
             self.update_state(*args, **kwargs)

@@ -145,6 +145,12 @@ class Model(Trainer, Layer):
 
         Raises:
             ValueError: There is no such layer, or not exactly one of the arguments is given.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2, name="out")])
+            >>> model.get_layer("out") is model.get_layer(index=0)
+            True
         """
         if name is not None and index is not None:
             raise ValueError(
@@ -187,6 +193,12 @@ class Model(Trainer, Layer):
 
         Raises:
             ValueError: `layer_range` matches no layers, or the width is too small.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2, name="out")])
+            >>> model.summary(print_fn=lambda text: print(text.splitlines()[-3].strip()))
+            Total params: 8 (32.00 B)
         """
         text = _summary.summary(
             self, line_length, positions, expand_nested, show_trainable, layer_range, styled=print_fn is None
@@ -201,7 +213,15 @@ class Model(Trainer, Layer):
         return _summary.as_html(self)
 
     def to_json(self, **kwargs: Any) -> str:
-        """The model's class and config as JSON; keyword arguments go to `json.dumps`."""
+        """The model's class and config as JSON; keyword arguments go to `json.dumps`.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2, name="out")])
+            >>> again = lumbre.models.model_from_json(model.to_json())
+            >>> again.get_layer("out").units
+            2
+        """
         from lumbre.layers.serialization import serialize
 
         return json.dumps(serialize(self), **kwargs)
@@ -209,7 +229,17 @@ class Model(Trainer, Layer):
     # Files
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **options: Any) -> None:
-        """Saves the model: `lumbre.saving.save_model`."""
+        """Saves the model: `lumbre.saving.save_model`.
+
+        Example:
+            >>> import tempfile
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2, name="out")])
+            >>> path = f"{tempfile.mkdtemp()}/m.lumbre"
+            >>> model.save(path)
+            >>> lumbre.saving.load_model(path).count_params()
+            8
+        """
         from lumbre import saving
 
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **options)
@@ -217,7 +247,16 @@ class Model(Trainer, Layer):
     def save_weights(
         self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **options: Any
     ) -> None:
-        """Saves the weights: `lumbre.saving.save_weights`."""
+        """Saves the weights: `lumbre.saving.save_weights`.
+
+        Example:
+            >>> import tempfile
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2, name="out")])
+            >>> path = f"{tempfile.mkdtemp()}/weights.lumbre"
+            >>> model.save_weights(path)
+            >>> model.load_weights(path)
+        """
         from lumbre import saving
 
         saving.save_weights(self, filepath, overwrite, max_shard_size, **options)

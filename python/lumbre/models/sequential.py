@@ -97,13 +97,32 @@ class Sequential(Model):
 
         Raises:
             ValueError: It is not a layer, or one of the same name is in the model.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential()
+            >>> model.add(lumbre.Input((3,)))
+            >>> model.add(lumbre.layers.Dense(2))
+            >>> model.output_shape
+            (None, 2)
         """
         self._append(layer)
         if rebuild:
             self._extend()
 
     def pop(self, rebuild: bool = True) -> Any:
-        """Takes the last layer off and returns it."""
+        """Takes the last layer off and returns it.
+
+        Args:
+            rebuild: Accepted as in Keras.
+
+        Example:
+            >>> import lumbre
+            >>> model = lumbre.Sequential([lumbre.Input((3,)), lumbre.layers.Dense(2)])
+            >>> model.add(lumbre.layers.Dense(1))
+            >>> model.pop().units, model.output_shape
+            (1, (None, 2))
+        """
         layer = self._layers.pop()
         del self._tensors[len(self._layers) :]
         self.built = bool(self._tensors) and len(self._layers) > 1

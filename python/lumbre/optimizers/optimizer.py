@@ -192,6 +192,13 @@ class Optimizer(OptimizerState):
         Raises:
             ValueError: There is no gradient at all, or a variable is not one of those that the
                 optimizer was built with.
+
+        Example:
+            >>> import lumbre
+            >>> v = lumbre.Variable([1.0, 2.0])
+            >>> lumbre.optimizers.SGD(0.5).apply([lumbre.Tensor([1.0, 1.0])], [v])
+            >>> v.numpy().tolist()
+            [0.5, 1.5]
         """
         gradients = list(grads)
         if not gradients:
@@ -304,6 +311,10 @@ class Optimizer(OptimizerState):
         Args:
             var_list: Variables.
             var_names: Regular expressions; variables in whose name one is found are left alone.
+
+        Example:
+            >>> import lumbre
+            >>> lumbre.optimizers.AdamW().exclude_from_weight_decay(var_names=["bias", "gamma"])
         """
         self._no_decay = [re.compile(name) for name in var_names or ()]
         self._not_decayed = list(var_list or ())

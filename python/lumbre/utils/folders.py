@@ -63,9 +63,22 @@ def text_dataset_from_directory(
         `class_names` names the classes.
 
     Raises:
-        ValueError: An option is unknown or goes not with the others, or there are no files.
+        ValueError: An option is unknown or does not go with the others, or there are no files.
 
     Source: `keras.utils.text_dataset_from_directory`.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import lumbre
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for kind, text in (("calm", "a quiet sea"), ("loud", "a storm")):
+        ...     (folder / kind).mkdir()
+        ...     _ = (folder / kind / "1.txt").write_text(text)
+        >>> ds = lumbre.utils.text_dataset_from_directory(folder, shuffle=False, verbose=False)
+        >>> ds.class_names
+        ['calm', 'loud']
+        >>> next(ds.as_numpy_iterator())
+        (array([b'a quiet sea', b'a storm'], dtype=object), array([0, 1], dtype=int32))
     """
     check_format(format)
     _check_labels(labels, label_mode, class_names)

@@ -25,6 +25,8 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["inspect", folder]) == 0
     printed = capsys.readouterr().out
     assert "after 4 batches of epoch 0" in printed and "optimizer/0 " in printed and "hash OK" in printed
+    assert cli.main(["inspect", str(tmp_path)]) == 1
+    assert "no manifest.json" in capsys.readouterr().err
     state = Path(folder, "state.json")
     state.write_bytes(b"[" * state.stat().st_size)
     assert cli.main(["inspect", folder]) == 1

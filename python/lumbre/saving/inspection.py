@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from lumbre.saving import checkpoint, lumbre_file, state
-from lumbre.saving.errors import shown
+from lumbre.saving import lumbre_file, state
+from lumbre.saving.errors import FileFormatError, shown
 from lumbre.saving.safetensors import Reader
 
 _MARKS = {True: "hash OK", False: "DAMAGED", None: "no hash"}
@@ -40,6 +40,10 @@ def inspect_checkpoint(path: str) -> Iterator[str]:
     Raises:
         FileFormatError: A file in it is damaged.
     """
+    from lumbre.saving import checkpoint  # what it imports takes some ms, and few need it
+
+    if not checkpoint.is_checkpoint(path):
+        raise FileFormatError(path, "this folder is no checkpoint: it has no manifest.json")
     state = checkpoint.read_state(path)
     where = state.get("position") if isinstance(state, dict) else None
     where = where if isinstance(where, dict) else {}

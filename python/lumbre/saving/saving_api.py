@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from lumbre.layers.lambda_layer import Lambda, check_named
-from lumbre.saving import checkpoint, inspection, lumbre_file
+from lumbre.saving import inspection, lumbre_file
 from lumbre.saving.atomic import check_writable
 from lumbre.saving.errors import shown
 
@@ -302,7 +302,7 @@ def inspect_file(filepath: Any) -> Iterable[str]:
         layers/dense/bias    float32   2                           8 bytes  hash OK
         bytes: weights 32
     """
-    if checkpoint.is_checkpoint(os.fsdecode(filepath)):
+    if os.path.isdir(os.fsdecode(filepath)):
         return inspection.inspect_checkpoint(os.fsdecode(filepath))
     path, inspect = format_of(filepath, "inspect_file")
     _check_exists(path)

@@ -227,7 +227,6 @@ def test_changes_end_recorded_steps() -> None:
     block = Block()
     for change in (
         lambda: setattr(block, "units", 4),
-        lambda: setattr(block, "trainable", False),
         lambda: block.rest.append(layers.Dense(1)),
     ):
         before = changes()

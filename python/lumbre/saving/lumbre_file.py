@@ -146,17 +146,18 @@ def load_model(path: Any, custom_objects: Any = None, compile: bool = True, safe
 
 
 def _load_training(model: Any, reader: Reader, training: Mapping[str, Any]) -> None:
-    model.__dict__["nan_policy"] = training.get("nan_policy")
     slots = _within(reader, state.OPTIMIZER)
-    if model.optimizer is None or not model.__dict__.get("compiled"):
-        return
-    if training["excluded_from_decay"]:
-        by_path = state.weights(model)
-        excluded = [by_path[path] for path in training["excluded_from_decay"] if path in by_path]
-        model.optimizer.exclude_from_weight_decay(var_list=excluded)
-    if slots:
-        if not model.optimizer.built:
+    model.__dict__["nan_policy"] = training.get("nan_policy")
+    with _describing(reader.path):
+        if model.optimizer is None or not model.__dict__.get("compiled"):
+            return
+        if training["excluded_from_decay"]:
+            by_path = state.weights(model)
+            excluded = [by_path[path] for path in training["excluded_from_decay"] if path in by_path]
+            model.optimizer.exclude_from_weight_decay(var_list=excluded)
+        if slots and not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
+    if slots:
         _load(model, reader, state.optimizer_state(model), slots)
 
 

@@ -24,6 +24,16 @@ class Plain(lumbre.Model):
     """Trained as `compile` says."""
 
 
+def measured(model: Any, loss: Any, y: Any, y_pred: Any) -> dict[str, Any]:
+    """The end of a step: the metrics take the batch in, and tell their values."""
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss)
+        else:
+            metric.update_state(y, y_pred)
+    return {metric.name: metric.result() for metric in model.metrics}
+
+
 class WithTape(lumbre.Model):
     """The form of Keras's guide to customizing `fit`."""
 
@@ -34,12 +44,7 @@ class WithTape(lumbre.Model):
             loss = self.compute_loss(y=y, y_pred=y_pred)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return measured(self, loss, y, y_pred)
 
 
 class WithBackward(lumbre.Model):
@@ -53,12 +58,7 @@ class WithBackward(lumbre.Model):
         loss.backward()
         with lumbre.no_grad():
             self.optimizer.apply([v.value.grad for v in self.trainable_weights], self.trainable_weights)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return measured(self, loss, y, y_pred)
 
 
 def network(kind: type) -> Any:

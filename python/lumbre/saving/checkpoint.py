@@ -96,7 +96,7 @@ def read(path: str) -> Checkpoint:
         OSError: It cannot be read.
     """
     files = _manifest(path)
-    state = read_state(path)
+    state = _state(path, files)
     tensors = safetensors.load_file(os.path.join(path, _TENSORS), hashed=True)
     if len(tensors) != files[_TENSORS].get("tensors"):
         raise FileFormatError(
@@ -115,7 +115,11 @@ def read_state(path: str) -> Any:
         FileFormatError: It is damaged, or was written by a later version.
         OSError: It cannot be read.
     """
-    files = _manifest(path)
+    return _state(path, _manifest(path))
+
+
+def _state(path: str, files: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The state whose hash the manifest's `files` name."""
     file = os.path.join(path, _STATE)
     text = Path(file).read_bytes()
     if hashing.digest(text) != files[_STATE].get("hash"):
